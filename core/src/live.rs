@@ -1,0 +1,59 @@
+//! Live figures: absolute totals per gonggu, told to whoever watches them.
+//!
+//! They are a convenience, never the truth: lost or late ones make a screen older, no figure wrong.
+
+use crate::clock::UnixMillis;
+use crate::ids::GongguId;
+use crate::judge::totals::Counts;
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use tokio::sync::watch;
+
+/// A gonggu's totals as of the last stored batch.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct LiveTotals {
+    /// All its clicks.
+    pub counts: Counts,
+    /// Estimate of its distinct visitors.
+    pub unique_visitors: u64,
+    /// Up to when every click is in them.
+    pub complete_through: UnixMillis,
+}
+
+/// Shared live totals. Publishing MUST NOT block on a watcher or fail the batch; watchers MAY miss
+/// values in between but MUST see the newest.
+#[async_trait]
+pub trait Counters: Send + Sync + 'static {
+    /// Publishes absolute totals, after they are stored.
+    async fn publish(&self, totals: &[(GongguId, LiveTotals)]);
+    /// Watches one gonggu; `None` until the first publication.
+    async fn watch(&self, gonggu_id: GongguId) -> watch::Receiver<Option<LiveTotals>>;
+}
+
+/// Counters within one process. Holds only gonggus that somebody watches.
+#[derive(Debug, Default)]
+pub struct MemoryCounters {
+    watched: Mutex<HashMap<GongguId, watch::Sender<Option<LiveTotals>>>>,
+}
+
+#[async_trait]
+impl Counters for MemoryCounters {
+    async fn publish(&self, totals: &[(GongguId, LiveTotals)]) {
+        let mut watched = self.watched.lock();
+        if watched.is_empty() {
+            return;
+        }
+        for (gonggu_id, value) in totals {
+            if let Some(sender) = watched.get(gonggu_id) {
+                sender.send_replace(Some(*value));
+            }
+        }
+        watched.retain(|_, sender| sender.receiver_count() > 0);
+    }
+
+    async fn watch(&self, gonggu_id: GongguId) -> watch::Receiver<Option<LiveTotals>> {
+        let mut watched = self.watched.lock();
+        watched.entry(gonggu_id).or_insert_with(|| watch::channel(None).0).subscribe()
+    }
+}

@@ -1,0 +1,183 @@
+//! The click store: judged clicks and the place in the log they came from, kept together.
+//!
+//! The contract is written for stores without transactions, so that a CQL store can keep it:
+//!
+//! ```text
+//!   store(batch):   1. judged clicks   (idempotent: the same click k times is one row)
+//!                   2. head + rollups + flags of each gonggu, atomically per gonggu, absolute values
+//!                   3. the partition's position, by compare-and-set from `batch.from`
+//! ```
+//!
+//! each confirmed before the next; a store with transactions does all in one. A crash between any two
+//! leaves a state from which the same batch (or one that starts at the same place with other borders)
+//! ends in the same rows. One suite ([`conformance`]) is passed by every provider.
+
+use crate::click::JudgedClick;
+use crate::clock::UnixMillis;
+use crate::ids::{GongguId, PartitionId, Position, RunId};
+use crate::judge::rules::{RulesActivation, RulesSettings, StoredRules};
+use crate::judge::totals::{Flag, GongguHead, Rollup, RollupKey, RollupLevel};
+use crate::log::LogPosition;
+use async_trait::async_trait;
+
+/// The newest time mark of a run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RunMark {
+    /// The run.
+    pub run: RunId,
+    /// Its clicks are stored up to here.
+    pub at: UnixMillis,
+}
+
+/// How far a partition is stored.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PartitionProgress {
+    /// Everything up to here is stored.
+    pub position: LogPosition,
+    /// The newest marks, one a run that still counts; the least is `complete_through`.
+    pub marks: Vec<RunMark>,
+}
+
+impl PartitionProgress {
+    /// Up to when every click of the partition is stored; `UnixMillis::MIN` before any mark.
+    pub fn complete_through(&self) -> UnixMillis {
+        self.marks.iter().map(|mark| mark.at).min().unwrap_or(UnixMillis::MIN)
+    }
+}
+
+/// What is stored together.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct JudgedBatch {
+    /// The partition.
+    pub partition: PartitionId,
+    /// The place it starts after: what the store holds now (`None`: nothing yet).
+    pub from: Option<LogPosition>,
+    /// The place and marks after it.
+    pub to: PartitionProgress,
+    /// The clicks, ascending by position.
+    pub clicks: Vec<JudgedClick>,
+    /// New heads, one a gonggu touched.
+    pub heads: Vec<GongguHead>,
+    /// Rollup rows touched, absolute values.
+    pub rollups: Vec<Rollup>,
+    /// Flags touched, absolute values.
+    pub flags: Vec<Flag>,
+    /// Positions whose click the judge failed on twice; obeyed at every later replay.
+    pub quarantined: Vec<Position>,
+}
+
+/// Asks for all that one gonggu's state is rebuilt from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LoadRequest {
+    /// The gonggu.
+    pub gonggu_id: GongguId,
+    /// The longest window of any rules version in use: clicks judged within it before the head's
+    /// `last_judged_at` are returned.
+    pub window_millis: i64,
+    /// Rollup rows that are about to be written to.
+    pub rollups: Vec<RollupKey>,
+}
+
+/// The answer: as of one instant.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct GongguSnapshot {
+    /// The head, if the gonggu was ever clicked.
+    pub head: Option<GongguHead>,
+    /// Judged clicks at or below the head's `applied_through` and with `judged_at` greater than
+    /// `last_judged_at - window_millis`, ascending by position. Rows above `applied_through` (left by
+    /// a crash) MUST be left out.
+    pub clicks: Vec<JudgedClick>,
+    /// Those of the rollups asked for that exist.
+    pub rollups: Vec<Rollup>,
+    /// Flags of the gonggu whose `last_held_at` is greater than `last_judged_at - window_millis`.
+    pub flags: Vec<Flag>,
+}
+
+/// Why the store did not.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The stored position is neither the batch's start nor its end: somebody else stores this
+    /// partition.
+    #[error("partition {partition} is stored through {found:?}, not {expected:?}")]
+    PositionMoved {
+        /// The partition.
+        partition: PartitionId,
+        /// The batch's start.
+        expected: Option<Position>,
+        /// What is stored.
+        found: Option<Position>,
+    },
+    /// A stored row cannot be understood.
+    #[error("a stored {what} is damaged: {problem}")]
+    Damaged {
+        /// Which kind of row.
+        what: &'static str,
+        /// What is wrong.
+        problem: String,
+    },
+    /// The store cannot be reached, or failed for a passing reason.
+    #[error("the click store is unavailable")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The store refused for a lasting reason.
+    #[error("the click store refused")]
+    Refused(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl StoreError {
+    /// Whether the same call may work later.
+    pub fn retryable(&self) -> bool {
+        matches!(self, Self::Unavailable(_))
+    }
+}
+
+/// The writing and loading side, used by the judge's partitions.
+#[async_trait]
+pub trait ClickStore: Send + Sync + 'static {
+    /// How far the partition is stored; `None`: nothing yet.
+    async fn progress(&self, partition: PartitionId) -> Result<Option<PartitionProgress>, StoreError>;
+
+    /// All rules versions, ascending.
+    async fn rules(&self) -> Result<Vec<StoredRules>, StoreError>;
+    /// The version of these settings; stores them under the next number if there is none. Two callers
+    /// at once get one number for equal settings, and different ones otherwise.
+    async fn put_rules(&self, settings: &RulesSettings) -> Result<StoredRules, StoreError>;
+    /// The partition's activations, ascending by position.
+    async fn activations(&self, partition: PartitionId) -> Result<Vec<RulesActivation>, StoreError>;
+    /// Stores an activation if that (partition, position) has none yet; returns the one in force there.
+    async fn activate(&self, activation: RulesActivation) -> Result<RulesActivation, StoreError>;
+    /// The partition's quarantined positions greater than `after`, ascending.
+    async fn quarantined(&self, partition: PartitionId, after: Position)
+    -> Result<Vec<Position>, StoreError>;
+
+    /// Snapshots for `requests`, in their order.
+    async fn load(&self, requests: &[LoadRequest]) -> Result<Vec<GongguSnapshot>, StoreError>;
+    /// Stores a batch as the module says. A position already at `batch.to` is success.
+    async fn store(&self, batch: &JudgedBatch) -> Result<(), StoreError>;
+}
+
+/// The asking side, used by stats and exports. Figures are judged + the sum of adjustments.
+#[async_trait]
+pub trait ClickQueries: Send + Sync + 'static {
+    /// Rollup rows of one gonggu and level with `from <= at < to`, ascending: judged values.
+    async fn rollups(
+        &self,
+        gonggu_id: GongguId,
+        level: RollupLevel,
+        from: UnixMillis,
+        to: UnixMillis,
+    ) -> Result<Vec<Rollup>, StoreError>;
+    /// Heads of these gonggus; those never clicked are left out.
+    async fn heads(&self, gonggu_ids: &[GongguId]) -> Result<Vec<GongguHead>, StoreError>;
+    /// The least `complete_through` of all partitions.
+    async fn complete_through(&self) -> Result<UnixMillis, StoreError>;
+    /// A page of one gonggu's stored clicks with `from <= clicked_at < to`, by (`clicked_at`,
+    /// `position`), after the given place; at most `limit`. Adjusted verdicts are not applied here.
+    async fn clicks(
+        &self,
+        gonggu_id: GongguId,
+        from: UnixMillis,
+        to: UnixMillis,
+        after: Option<(UnixMillis, Position)>,
+        limit: usize,
+    ) -> Result<Vec<JudgedClick>, StoreError>;
+}
