@@ -114,3 +114,49 @@ pub struct Flag {
     /// Their distinct visitors.
     pub visitors: VisitorSketch,
 }
+
+impl Counts {
+    /// All clicks, whatever was said of them.
+    pub fn gross(&self) -> u64 {
+        self.to_array().iter().sum()
+    }
+
+    /// Billable, duplicate, held, then invalid by reason.
+    pub fn to_array(self) -> [u64; 9] {
+        let [head, prefetch, bot, embedded, not_active, fraud] = self.invalid;
+        [self.billable, self.duplicate, self.held, head, prefetch, bot, embedded, not_active, fraud]
+    }
+
+    /// The counts that [`to_array`](Self::to_array) was taken from.
+    pub fn from_array(array: [u64; 9]) -> Self {
+        let [billable, duplicate, held, invalid @ ..] = array;
+        Self { billable, duplicate, held, invalid }
+    }
+}
+
+impl VisitorSketch {
+    /// The bytes that a store keeps.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The sketch that [`as_bytes`](Self::as_bytes) was taken from.
+    pub fn from_bytes(bytes: &[u8]) -> Self {
+        Self { bytes: bytes.to_vec() }
+    }
+
+    /// Union with another: each byte stands for one visitor.
+    pub fn merge(&mut self, other: &Self) {
+        for byte in &other.bytes {
+            if !self.bytes.contains(byte) {
+                self.bytes.push(*byte);
+            }
+        }
+        self.bytes.sort_unstable();
+    }
+
+    /// How many visitors.
+    pub fn estimate(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+}
