@@ -63,8 +63,11 @@ impl AppendError {
 pub struct PendingClick {
     /// `None`: refused at the door.
     receipt: Result<ClickReceipt, AppendError>,
-    wait: Option<Pin<Box<dyn Future<Output = Result<(), AppendError>> + Send>>>,
+    wait: Option<Durability>,
 }
+
+/// Resolves when the covering write is durable, or never will be.
+type Durability = Pin<Box<dyn Future<Output = Result<(), AppendError>> + Send>>;
 
 impl PendingClick {
     /// A click refused at the door.
@@ -118,6 +121,7 @@ pub trait ClickSink: Send + Sync + 'static {
 
 /// One entry of a partition.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly every entry is a click; a box each would cost more")]
 pub enum LogEntry {
     /// A click.
     Click(RawClick),
