@@ -183,6 +183,11 @@ impl SecretsFolder {
         Ok(true)
     }
 
+    /// The error for a file whose content is not what was written.
+    pub fn damaged(&self, name: &str, problem: impl Into<String>) -> SecretsError {
+        SecretsError::Damaged { path: self.0.join(name), problem: problem.into() }
+    }
+
     fn key(&self, name: &'static str, length: usize) -> Result<SecretBox<Vec<u8>>, SecretsError> {
         if self.read(name)?.is_none() {
             let mut bytes = vec![0u8; length];
@@ -194,10 +199,9 @@ impl SecretsFolder {
         // Read back what is under the name: a start at the same moment may have put its own there.
         let text = self.read(name)?.unwrap_or_default();
         let bytes = from_hex(text.trim_end()).filter(|bytes| bytes.len() == length);
-        bytes.map(|bytes| SecretBox::new(Box::new(bytes))).ok_or_else(|| SecretsError::Damaged {
-            path: self.0.join(name),
-            problem: format!("it must hold {} hexadecimal digits", length * 2),
-        })
+        bytes
+            .map(|bytes| SecretBox::new(Box::new(bytes)))
+            .ok_or_else(|| self.damaged(name, format!("it must hold {} hexadecimal digits", length * 2)))
     }
 }
 

@@ -12,8 +12,8 @@ use unicode_normalization::UnicodeNormalization;
 
 pub(super) const METRICS_EXAMPLE: &str = "127.0.0.1:9464";
 
-/// bcrypt reads no more than this.
-const PASSWORD_BYTES_MAX: usize = 72;
+/// bcrypt reads 72 bytes, its closing zero among them.
+const PASSWORD_BYTES_MAX: usize = 71;
 /// Shorter ones are guessed; the API asks the same of everybody.
 const PASSWORD_CHARS_MIN: usize = 8;
 
