@@ -70,14 +70,14 @@ impl Part {
     }
 
     fn set(&self, health: PartHealth) {
-        let mut parts = self.readiness.parts.lock();
-        let before = parts.insert(self.name, health.clone());
-        drop(parts);
-        if before.as_ref().is_some_and(|before| before.ready != health.ready) {
-            if health.ready {
+        let PartHealth { ready, detail } = health.clone();
+        let before = self.readiness.parts.lock().insert(self.name, health);
+        // Only changes are news: a part may repeat itself every second.
+        if before.is_some_and(|before| before.ready != ready) {
+            if ready {
                 tracing::info!(part = self.name, "ready");
             } else {
-                tracing::warn!(part = self.name, detail = health.detail, "not ready");
+                tracing::warn!(part = self.name, detail, "not ready");
             }
         }
     }

@@ -12,6 +12,9 @@ use unicode_normalization::UnicodeNormalization;
 
 pub(super) const METRICS_EXAMPLE: &str = "127.0.0.1:9464";
 
+/// The migrator's "already exists, skipping" of every start is no news.
+const DEFAULT_FILTER: &str = "info,sqlx::postgres::notice=warn";
+
 /// bcrypt reads 72 bytes, its closing zero among them.
 const PASSWORD_BYTES_MAX: usize = 71;
 /// Shorter ones are guessed; the API asks the same of everybody.
@@ -174,6 +177,15 @@ impl HttpConfig {
 }
 
 impl JwtAlgorithm {
+    /// As in `JWT_ALGORITHM` and in a token's header.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Hs256 => "HS256",
+            Self::Hs384 => "HS384",
+            Self::Hs512 => "HS512",
+        }
+    }
+
     /// A key shorter than the hash weakens the signature (RFC 7518, 3.2).
     pub fn key_bytes_min(self) -> usize {
         match self {
@@ -207,7 +219,7 @@ impl TokenConfig {
         Self {
             secret_key: reader.secret("JWT_SECRET_KEY", example, |text| match text.len() {
                 length if length < least => {
-                    Err(format!("has {length} bytes; {algorithm:?} needs at least {least}"))
+                    Err(format!("has {length} bytes; {} needs at least {least}", algorithm.name()))
                 }
                 _ => Ok(reader::wrapped(text)),
             }),
@@ -357,7 +369,7 @@ impl LogConfig {
                 "json" => Ok(LogFormat::Json),
                 _ => Err("must be text or json".to_owned()),
             }),
-            filter: reader.value("RUST_LOG", "info".to_owned(), "info,gonggumoa_api=debug", |text| {
+            filter: reader.value("RUST_LOG", DEFAULT_FILTER.to_owned(), "info,gonggumoa_api=debug", |text| {
                 text.parse::<tracing_subscriber::EnvFilter>()
                     .map(|_| text.to_owned())
                     .map_err(|error| format!("is not a log filter ({error})"))

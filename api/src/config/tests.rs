@@ -121,7 +121,7 @@ fn a_key_must_fit_its_algorithm() {
     let key = "k".repeat(32);
     assert!(read(&[("JWT_SECRET_KEY", &key)]).is_ok());
     let text = error(&[("JWT_SECRET_KEY", &key), ("JWT_ALGORITHM", "HS512")]);
-    assert!(text.contains("has 32 bytes; Hs512 needs at least 64"), "{text}");
+    assert!(text.contains("has 32 bytes; HS512 needs at least 64"), "{text}");
 }
 
 #[test]

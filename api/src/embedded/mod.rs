@@ -335,7 +335,7 @@ impl Manager {
             match self.bring_up().await {
                 Ok(started) => return Some(started),
                 Err(error) => {
-                    tracing::error!(error = &error as &dyn std::error::Error, "PostgreSQL does not start")
+                    tracing::error!(error = &error as &dyn std::error::Error, "PostgreSQL does not start");
                 }
             }
             tokio::select! {
