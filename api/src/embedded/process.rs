@@ -8,7 +8,7 @@
 //! a name) and it is a `postgres`; the pid file is removed only when no such process is left, because two
 //! servers on one folder destroy it; no signal goes to a process that was not found to be ours just before.
 
-use super::cluster::{Cluster, last_lines};
+use super::cluster::{self, Cluster, last_lines};
 use super::error::{EmbeddedError, io_error};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs::{self, OpenOptions};
@@ -141,10 +141,14 @@ pub(super) async fn find_running(cluster: &Cluster) -> Result<Option<Server>, Em
     }
     if cfg!(target_os = "linux") {
         end_orphans(&cluster.path).await?;
-        match fs::remove_file(&file) {
-            Ok(()) => tracing::info!("removed the pid file of a PostgreSQL that is gone"),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => return Err(io_error("remove", &file)(error)),
+        // The socket's lock names the same process, and PostgreSQL heeds it as much.
+        let socket_lock = cluster.path.join(format!(".s.PGSQL.{}.lock", cluster::PORT));
+        for left in [file, socket_lock] {
+            match fs::remove_file(&left) {
+                Ok(()) => tracing::info!(path = %left.display(), "removed what a dead PostgreSQL left"),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) => return Err(io_error("remove", &left)(error)),
+            }
         }
     }
     Ok(None)

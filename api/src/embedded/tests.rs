@@ -164,9 +164,11 @@ async fn a_pid_that_belongs_to_somebody_else_by_now_is_left_alone() {
         command.uid(owner.uid()).gid(owner.gid());
     }
     let mut stranger = command.spawn().unwrap();
-    let file = folder.path.join("postgres/postmaster.pid");
-    std::fs::write(&file, format!("{}\n/elsewhere\n1\n5432\n\n\n", stranger.id())).unwrap();
-    std::os::unix::fs::chown(&file, Some(owner.uid()), Some(owner.gid())).unwrap();
+    for name in ["postmaster.pid", ".s.PGSQL.5432.lock"] {
+        let file = folder.path.join("postgres").join(name);
+        std::fs::write(&file, format!("{}\n/elsewhere\n1\n5432\n\n\n", stranger.id())).unwrap();
+        std::os::unix::fs::chown(&file, Some(owner.uid()), Some(owner.gid())).unwrap();
+    }
 
     let result = start(folder.config()).await;
     assert!(stranger.try_wait().unwrap().is_none(), "the stranger lives");
