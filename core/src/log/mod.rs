@@ -12,6 +12,11 @@
 //! Two sides, two traits. The edge appends through [`ClickSink`]; the judge reads through
 //! [`ClickLog`]. One conformance suite ([`conformance`]) is passed by every provider.
 
+pub mod codec;
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
+pub mod journal;
+
 use crate::click::{ClickFacts, RawClick};
 use crate::clock::UnixMillis;
 use crate::ids::{ClickId, PartitionId, Position, RunId};
