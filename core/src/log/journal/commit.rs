@@ -129,6 +129,14 @@ pub(super) struct Taken {
     pub(super) group: Arc<Group>,
 }
 
+/// If the writer dies with a group in its hands, nobody waits for it for ever. After a good end this
+/// changes nothing: what is durable stays acknowledged.
+impl Drop for Taken {
+    fn drop(&mut self) {
+        self.group.fail(AppendError::Closed);
+    }
+}
+
 impl Gather {
     pub(super) fn new(run: RunId, next_sequence: u64, clock: RecordClock, buffer_max_bytes: usize) -> Self {
         Self {

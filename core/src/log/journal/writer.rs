@@ -136,13 +136,13 @@ impl Writer {
     }
 
     /// Writes a group; gives its buffer back for the next.
-    fn commit(&mut self, taken: Taken) -> Vec<u8> {
-        let Taken { mut bytes, group } = taken;
-        match self.write_group(&mut bytes, &group) {
-            Ok(true) => group.wake(),
-            Ok(false) => self.fall_full(&group),
-            Err(error) => self.poison(&error, Some(&group)),
+    fn commit(&mut self, mut taken: Taken) -> Vec<u8> {
+        match self.write_group(&mut taken.bytes, &taken.group) {
+            Ok(true) => taken.group.wake(),
+            Ok(false) => self.fall_full(&taken.group),
+            Err(error) => self.poison(&error, Some(&taken.group)),
         }
+        let mut bytes = std::mem::take(&mut taken.bytes);
         bytes.clear();
         if bytes.capacity() > SPARE_MAX_BYTES { Vec::new() } else { bytes }
     }
@@ -315,11 +315,9 @@ impl Writer {
     /// Nobody was told the numbers of what is refused here: they are given again.
     fn fall_full(&mut self, group: &Group) {
         tracing::warn!("the journal is full; clicks are not recorded until space is found");
-        let mut gather = self.shared.gather.lock();
-        gather.refuse_gathered(AppendError::Full, self.durable + 1);
-        drop(gather);
         self.set_health(SinkHealth::Full);
         group.fail(AppendError::Full);
+        self.shared.gather.lock().refuse_gathered(AppendError::Full, self.durable + 1);
         self.next_space_try = Instant::now() + SPACE_RETRY;
     }
 
