@@ -236,7 +236,6 @@ impl Journal {
         let lock = lock.ok_or_else(|| JournalOpenError::InUse(config.dir.clone()))?;
         let Recovered { segments, chain, last, clicked_at_floor } =
             recovery::recover(io.as_ref(), &config.dir)?;
-        let newest = segments.last().cloned();
         let oldest = segments.first().map_or(last + 1, |segment| segment.base);
         let run = RunId::random();
         let clock = RecordClock::new(clock, monotonic, clicked_at_floor);
@@ -255,9 +254,6 @@ impl Journal {
         });
         let mut writer = Writer::new(Arc::clone(&shared), lock, last);
         writer.begin()?;
-        if let Some(newest) = newest {
-            shared.give_back_slack(&newest);
-        }
         let thread = std::thread::Builder::new().name("journal".to_owned()).spawn(move || writer.run())?;
         Ok(Self(Arc::new(Handle { shared, thread: Mutex::new(Some(thread)) })))
     }
@@ -431,18 +427,6 @@ impl Shared {
         }
         let _ = write!(text, "{} through {}", self.run, self.progress.borrow().durable);
         text
-    }
-
-    /// Cuts the unused rest off the newest segment of an earlier run, which now has a successor.
-    fn give_back_slack(&self, newest: &segment::SegmentMeta) {
-        if newest.file_bytes <= newest.end_offset || self.segments.lock().count() < 2 {
-            return;
-        }
-        let path = segment::path(&self.config.dir, newest.base);
-        match self.io.open(&path, true).and_then(|file| file.set_length(newest.end_offset)) {
-            Ok(()) => self.segments.lock().set_file_bytes(newest.base, newest.end_offset),
-            Err(error) => tracing::warn!(%error, "the slack of a segment could not be given back"),
-        }
     }
 }
 

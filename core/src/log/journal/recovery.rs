@@ -268,7 +268,7 @@ pub(super) fn judge_newest(this: &Found) -> Result<Walk, JournalOpenError> {
     let length = this.file.length()?;
     if length < this.header.file_bytes {
         return Err(this.corrupt(
-            length,
+            walk.end_offset,
             format!("the file is {} bytes shorter than it was made", this.header.file_bytes - length),
         ));
     }

@@ -34,6 +34,8 @@ const HEADER_MAX_BYTES: usize = 1 << 20;
 pub(super) const CHUNK_BYTES: usize = 1 << 20;
 /// Room for records that every segment has, however long its header.
 pub(super) const ROOM_MIN_BYTES: u64 = 2 * RECORD_MAX_BYTES as u64;
+/// The shortest segments that may be asked for: that room, and a header of a hundred runs.
+pub(super) const SEGMENT_MIN_BYTES: u64 = ROOM_MIN_BYTES + 4_096;
 
 /// A run that is over, and the last sequence it wrote.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

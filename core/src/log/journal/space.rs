@@ -19,11 +19,14 @@ pub(super) struct SegmentTable {
     required: Vec<&'static str>,
     /// Up to where each reader let go.
     released: HashMap<&'static str, u64>,
+    /// The folder could not be synced after an unlink. Another unlink might reach the disk before that
+    /// one and leave a hole, so there is none until the next start.
+    deletes_no_more: bool,
 }
 
 impl SegmentTable {
     pub(super) fn new(segments: Vec<SegmentMeta>, required: Vec<&'static str>) -> Self {
-        Self { segments: segments.into(), required, released: HashMap::new() }
+        Self { segments: segments.into(), required, released: HashMap::new(), deletes_no_more: false }
     }
 
     /// Bytes of all segments.
@@ -74,6 +77,9 @@ impl SegmentTable {
 
     /// The first sequence of the oldest segment, if nobody needs it any more.
     fn deletable(&self) -> Option<u64> {
+        if self.deletes_no_more {
+            return None;
+        }
         let mut passed = u64::MAX;
         for name in &self.required {
             passed = passed.min(*self.released.get(name)?);
@@ -99,8 +105,11 @@ pub(super) fn delete_released(
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }
-        io.sync_folder(folder)?;
         table.lock().segments.pop_front();
+        if let Err(error) = io.sync_folder(folder) {
+            table.lock().deletes_no_more = true;
+            return Err(error);
+        }
         tracing::info!(journal.segment = %segment::file_name(base), "a segment that all readers passed was deleted");
     }
 }
@@ -128,7 +137,7 @@ pub(super) fn is_no_space(error: &io::Error) -> bool {
 
 /// The configuration's own consistency.
 pub(super) fn check(config: &JournalConfig) -> Result<(), JournalOpenError> {
-    if config.segment_bytes < segment::ROOM_MIN_BYTES {
+    if config.segment_bytes < segment::SEGMENT_MIN_BYTES {
         return Err(JournalOpenError::Config("segments are too small for one record of the largest size"));
     }
     if config.max_bytes < config.segment_bytes.saturating_mul(2) {

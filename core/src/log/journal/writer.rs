@@ -45,6 +45,9 @@ pub(super) struct Writer {
     shared: Arc<Shared>,
     seed: u32,
     active: Option<Active>,
+    /// The newest segment of an earlier run, until it has a successor: only then may it be shortened,
+    /// since a start takes a shortened newest one for damaged.
+    forerunner: Option<SegmentMeta>,
     durable: u64,
     /// Held as long as this process writes.
     lock: Option<Box<dyn Send>>,
@@ -63,14 +66,16 @@ enum Work {
 impl Writer {
     pub(super) fn new(shared: Arc<Shared>, lock: Box<dyn Send>, durable: u64) -> Self {
         let now = Instant::now();
+        let forerunner = shared.segments.lock().find(durable).map(|(segment, _)| segment);
         Self {
             seed: record::seed(shared.run),
             shared,
             active: None,
+            forerunner,
             durable,
             lock: Some(lock),
             next_mark: now,
-            next_space_try: now + SPACE_RETRY,
+            next_space_try: now,
             zeros: vec![0; ZERO_AHEAD_BYTES],
         }
     }
@@ -243,8 +248,14 @@ impl Writer {
         });
         if let Some(active) = before {
             let used_bytes = active.offset + CLOSING_BYTES as u64;
-            if active.give_back(used_bytes) {
+            if give_back_slack(active.file.as_ref(), used_bytes) {
                 table.set_file_bytes(active.base, used_bytes);
+            }
+        }
+        if let Some(old) = self.forerunner.take().filter(|old| old.file_bytes > old.end_offset) {
+            let path = segment::path(&shared.config.dir, old.base);
+            if shared.io.open(&path, true).is_ok_and(|file| give_back_slack(file.as_ref(), old.end_offset)) {
+                table.set_file_bytes(old.base, old.end_offset);
             }
         }
         metrics::gauge!("journal_bytes").set(table.bytes() as f64);
@@ -304,7 +315,7 @@ impl Writer {
         self.durable += 1;
         let mut table = self.shared.segments.lock();
         table.advance(self.durable, active.offset);
-        if active.give_back(active.offset) {
+        if give_back_slack(active.file.as_ref(), active.offset) {
             table.set_file_bytes(active.base, active.offset);
         }
         drop(table);
@@ -368,13 +379,13 @@ impl Active {
         }
         Ok(())
     }
+}
 
-    /// Cuts the slack off a segment that ends here. Not doing so costs space only.
-    fn give_back(&self, used_bytes: u64) -> bool {
-        let cut = self.file.set_length(used_bytes);
-        if let Err(error) = &cut {
-            tracing::warn!(%error, "the slack of a segment could not be given back");
-        }
-        cut.is_ok()
+/// Cuts the slack off a segment that ends here. Not doing so costs space only.
+fn give_back_slack(file: &dyn JournalFile, used_bytes: u64) -> bool {
+    let cut = file.set_length(used_bytes);
+    if let Err(error) = &cut {
+        tracing::warn!(%error, "the slack of a segment could not be given back");
     }
+    cut.is_ok()
 }

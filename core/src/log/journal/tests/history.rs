@@ -19,7 +19,6 @@ async fn two_copies_of_a_folder_become_two_histories() {
     let (left, right) = (open(&left).unwrap(), open(&right).unwrap());
     let a = record(&left, "left").await.unwrap();
     let b = record(&right, "right").await.unwrap();
-    assert_eq!(a.sequence, b.sequence);
     assert_ne!(a.run, b.run, "the identities differ");
     assert_ne!(a.id, b.id);
     let left_place = left.durable_position();
@@ -87,7 +86,7 @@ async fn a_segment_goes_when_all_have_passed_and_a_place_before_it_is_named() {
     assert_eq!(io.paths().len(), 1);
     for place in [None, Some(begin)] {
         let error = refused(journal.reader(PARTITION, place).await);
-        assert!(matches!(error, LogError::Deleted { through: Position(0), .. }), "{error}");
+        assert!(matches!(error, LogError::Deleted { .. }), "{error}");
     }
     let io = io.lose_power(3);
     drop(journal);

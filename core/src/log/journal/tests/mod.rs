@@ -20,7 +20,7 @@ use std::time::Duration;
 const DEADLINE: Duration = Duration::from_secs(30);
 const FOLDER: &str = "/journal";
 /// The smallest segments there may be: they fill quickly.
-const SMALL_SEGMENT_BYTES: u64 = segment::ROOM_MIN_BYTES;
+const SMALL_SEGMENT_BYTES: u64 = segment::SEGMENT_MIN_BYTES;
 
 /// Small segments, and one time mark only, at the start of each run.
 fn config(dir: &Path) -> JournalConfig {

