@@ -134,3 +134,50 @@ async fn a_client_that_went_away_does_not_take_its_click_back() {
     let names: Vec<_> = read_all(&journal).await.into_iter().map(|(_, name)| name).collect();
     assert_eq!(names, ["gone".into(), "waiting".into()]);
 }
+
+/// A small real file system of one's own; gone with the value.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    /// `None` where one may not mount.
+    fn mount(kibibytes: u64) -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let options = format!("size={kibibytes}k");
+        let mut mount = std::process::Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(folder.path());
+        mount.stderr(std::process::Stdio::null());
+        mount.status().is_ok_and(|status| status.success()).then_some(Self(folder))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg(self.0.path()).status();
+    }
+}
+
+#[tokio::test]
+async fn a_real_full_file_system_refuses_and_goes_on_when_there_is_space() {
+    // Where mounting is not allowed the disk in memory above is all there is.
+    let Some(disk) = SmallDisk::mount(256) else { return };
+    let others = disk.0.path().join("others");
+    std::fs::write(&others, vec![1; 120 << 10]).unwrap();
+    let open = || {
+        Journal::open(config(&disk.0.path().join("journal")), Arc::new(SystemClock), Arc::new(RealIo))
+            .unwrap()
+    };
+    let journal = open();
+    let mut number = 0;
+    while record(&journal, &bulky(number)).await.is_ok() {
+        number += 1;
+    }
+    assert_eq!(journal.health(), SinkHealth::Full);
+    assert_eq!(read_all(&journal).await.len(), number);
+    std::fs::remove_file(&others).unwrap();
+    until(|| journal.health() == SinkHealth::Ready).await;
+    record(&journal, &bulky(number)).await.unwrap();
+    drop(journal);
+    let journal = open();
+    assert_eq!(read_all(&journal).await.len(), number + 1);
+    assert!(number > 10);
+}
