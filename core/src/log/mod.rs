@@ -12,6 +12,10 @@
 //! Two sides, two traits. The edge appends through [`ClickSink`]; the judge reads through
 //! [`ClickLog`]. One conformance suite ([`conformance`]) is passed by every provider.
 
+pub mod codec;
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
+pub mod journal;
 #[cfg(any(test, feature = "conformance"))]
 pub mod memory;
 
@@ -56,6 +60,9 @@ impl AppendError {
         matches!(self, Self::Full)
     }
 }
+
+/// Resolves when a write is durable, or never will be.
+type Durability = Pin<Box<dyn Future<Output = Result<(), AppendError>> + Send>>;
 
 /// A click on its way to the disk. Resolves when the write that covers it is durable, or never will
 /// be. Dropping it does not take the click back.
