@@ -5,5 +5,7 @@ pub mod auth;
 pub mod categories;
 pub mod gonggus;
 pub mod http;
+#[cfg(test)]
+mod test_support;
 pub mod tracking;
 pub mod users;

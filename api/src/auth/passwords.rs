@@ -70,7 +70,7 @@ impl Passwords {
             return Err(PasswordError::TooLong);
         }
         let cost = self.cost;
-        self.off_thread(move || bcrypt::non_truncating_hash(password, cost)).await
+        self.off_thread(move || bcrypt::hash(password, cost)).await
     }
 
     /// Whether the password fits; `None` (no such account, or one without a password) takes as long

@@ -210,3 +210,6 @@ impl HttpBody for Guarded {
         self.body.size_hint()
     }
 }
+
+#[cfg(test)]
+mod tests;
