@@ -1,15 +1,24 @@
-//! The `gonggumoa` server: settings, embedded PostgreSQL, the HTTP side, and the wiring of all parts.
+//! The HTTP side of 공구모아: the click edge, the catalog, accounts, and the binary that wires all parts.
 
 pub mod admin_account;
+pub mod app;
+pub mod auth;
 pub mod bootstrap;
+pub mod categories;
 pub mod commands;
 pub mod config;
 pub mod database;
 pub mod embedded;
+pub mod gonggus;
 pub mod health;
+pub mod http;
 pub mod listener;
 pub mod migrate;
 pub mod priority;
 pub mod secrets;
 pub mod seed;
 pub mod telemetry;
+#[cfg(test)]
+mod test_support;
+pub mod tracking;
+pub mod users;

@@ -73,9 +73,6 @@ pub struct PendingClick {
     wait: Option<Durability>,
 }
 
-/// Resolves when the covering write is durable, or never will be.
-type Durability = Pin<Box<dyn Future<Output = Result<(), AppendError>> + Send>>;
-
 impl PendingClick {
     /// A click refused at the door.
     pub fn refused(error: AppendError) -> Self {

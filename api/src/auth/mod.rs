@@ -1,0 +1,9 @@
+//! Signing in: passwords, access tokens, refresh tokens, and who somebody is now.
+
+pub mod identity;
+pub mod limits;
+pub mod passwords;
+pub mod queries;
+pub mod routes;
+pub mod tokens;
+pub mod types;

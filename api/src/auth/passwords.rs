@@ -1,0 +1,120 @@
+//! Passwords: bcrypt off the async threads, a few at a time, and the same time for accounts that
+//! do not exist.
+
+use crate::http::error::ApiError;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+
+/// bcrypt reads no more than this; longer passwords are refused instead of cut.
+pub const PASSWORD_MAX_BYTES: usize = 72;
+/// Who waited this long for a core is told to come back.
+const WAIT_MAX: Duration = Duration::from_secs(8);
+
+/// Why a password could not be hashed or checked.
+#[derive(Debug, thiserror::Error)]
+pub enum PasswordError {
+    /// Too many at once.
+    #[error("too many password checks at once")]
+    Busy,
+    /// Over [`PASSWORD_MAX_BYTES`].
+    #[error("password too long")]
+    TooLong,
+    /// bcrypt itself.
+    #[error("bcrypt failed")]
+    Bcrypt(#[from] bcrypt::BcryptError),
+    /// The thread died.
+    #[error("the hashing thread died")]
+    Thread(#[from] tokio::task::JoinError),
+}
+
+impl PasswordError {
+    /// Whether the same call may work later.
+    pub fn retryable(&self) -> bool {
+        matches!(self, Self::Busy)
+    }
+}
+
+impl From<PasswordError> for ApiError {
+    fn from(error: PasswordError) -> Self {
+        match error {
+            PasswordError::Busy => Self::Unavailable,
+            PasswordError::TooLong => Self::field("password", "비밀번호는 72바이트 이하여야 합니다"),
+            error @ (PasswordError::Bcrypt(_) | PasswordError::Thread(_)) => Self::internal(error),
+        }
+    }
+}
+
+/// Hashes and checks.
+#[derive(Clone, Debug)]
+pub struct Passwords {
+    permits: Arc<Semaphore>,
+    cost: u32,
+    /// A well-formed hash that no password has, at the same cost.
+    nobody: Arc<str>,
+}
+
+impl Passwords {
+    /// At this cost, `at_once` at a time.
+    pub fn new(cost: u32, at_once: usize) -> Self {
+        Self {
+            permits: Arc::new(Semaphore::new(at_once.max(1))),
+            cost,
+            nobody: format!("$2b${cost:02}${}", ".".repeat(53)).into(),
+        }
+    }
+
+    /// A hash to store.
+    pub async fn hash(&self, password: String) -> Result<String, PasswordError> {
+        if password.len() > PASSWORD_MAX_BYTES {
+            return Err(PasswordError::TooLong);
+        }
+        let cost = self.cost;
+        self.off_thread(move || bcrypt::hash(password, cost)).await
+    }
+
+    /// Whether the password fits; `None` (no such account, or one without a password) takes as long
+    /// and never fits.
+    pub async fn verify(&self, password: String, hash: Option<String>) -> Result<bool, PasswordError> {
+        let fits_at_all = hash.is_some() && password.len() <= PASSWORD_MAX_BYTES;
+        let hash = hash.unwrap_or_else(|| self.nobody.to_string());
+        let fits = self.off_thread(move || bcrypt::verify(password, &hash)).await?;
+        Ok(fits && fits_at_all)
+    }
+
+    async fn off_thread<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, bcrypt::BcryptError> + Send + 'static,
+    ) -> Result<T, PasswordError> {
+        let permit = tokio::time::timeout(WAIT_MAX, Arc::clone(&self.permits).acquire_owned())
+            .await
+            .map_err(|_| PasswordError::Busy)?
+            .map_err(|_| PasswordError::Busy)?;
+        // the permit travels with the work: a client that leaves does not free the core
+        let done = tokio::task::spawn_blocking(move || {
+            let result = work();
+            drop(permit);
+            result
+        });
+        Ok(done.await??)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use super::*;
+
+    #[tokio::test]
+    async fn nobody_never_fits_and_is_a_real_check() {
+        let passwords = Passwords::new(4, 1);
+        let hash = passwords.hash("correct horse".to_owned()).await.unwrap();
+        assert!(passwords.verify("correct horse".to_owned(), Some(hash.clone())).await.unwrap());
+        assert!(!passwords.verify("wrong".to_owned(), Some(hash)).await.unwrap());
+        assert!(!passwords.verify("anything".to_owned(), None).await.unwrap());
+        let long = "x".repeat(73);
+        assert!(matches!(passwords.hash(long.clone()).await, Err(PasswordError::TooLong)));
+        let cut = passwords.hash("x".repeat(72)).await.unwrap();
+        assert!(!passwords.verify(long, Some(cut)).await.unwrap(), "not cut in silence");
+    }
+}

@@ -1,0 +1,5 @@
+//! Categories: two levels, parents with children.
+
+pub mod queries;
+pub mod routes;
+pub mod types;

@@ -1,0 +1,305 @@
+//! One table of what can go wrong over HTTP: status, stable code, Korean text.
+//!
+//! Invariants: a code never changes its meaning; the match is exhaustive, so a new error cannot forget
+//! its status; nothing of the inside leaves in a 500 (its cause rides as a response extension to the
+//! middleware, which logs it and writes the request id into the body).
+
+use axum::Json;
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+use serde::Serialize;
+use std::borrow::Cow;
+use std::error::Error;
+use std::sync::Arc;
+use utoipa::ToSchema;
+
+/// One field that was refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct FieldError {
+    /// The field's name in the request; `body` or `query` when it is not one field.
+    pub field: Cow<'static, str>,
+    /// What is wrong with it, in Korean.
+    pub message: Cow<'static, str>,
+}
+
+/// The body of every error.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ErrorBody {
+    /// For people, in Korean.
+    pub detail: Cow<'static, str>,
+    /// For programs; never changes its meaning.
+    pub code: &'static str,
+    /// The refused fields, for `VALIDATION_ERROR`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<FieldError>,
+    /// The request's id, for `INTERNAL_ERROR`: what to tell the operators.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+}
+
+/// The cause of a 500, on its way to the log.
+#[derive(Clone, Debug)]
+pub struct FailureReport(pub Arc<dyn Error + Send + Sync>);
+
+/// Whatever a handler may answer instead of success.
+#[derive(Debug, thiserror::Error)]
+pub enum ApiError {
+    /// The request's bytes are not what the content type says.
+    #[error("malformed request")]
+    Malformed,
+    /// An object in the body names a key twice.
+    #[error("duplicate key in the body: {0}")]
+    DuplicateKey(String),
+    /// Nobody, or a token that is not good (any more).
+    #[error("not signed in")]
+    Unauthorized,
+    /// Wrong e-mail or wrong password; which one is not told.
+    #[error("wrong credentials")]
+    InvalidCredentials,
+    /// A refresh token that was rotated away was used again: its family has ended.
+    #[error("refresh token reused")]
+    TokenReused,
+    /// The refresh token was rotated a moment ago (two tabs).
+    #[error("refresh token just rotated")]
+    TokenRotated,
+    /// Signed in, but not allowed.
+    #[error("forbidden")]
+    Forbidden,
+    /// The account is suspended.
+    #[error("account suspended")]
+    AccountSuspended,
+    /// No such route.
+    #[error("no such route")]
+    RouteNotFound,
+    /// No such gonggu (any more).
+    #[error("gonggu not found")]
+    GongguNotFound,
+    /// No such influencer.
+    #[error("influencer not found")]
+    InfluencerNotFound,
+    /// The route does not know the method.
+    #[error("method not allowed")]
+    MethodNotAllowed,
+    /// The gonggu is not open.
+    #[error("gonggu not active")]
+    GongguNotActive,
+    /// The body is larger than allowed.
+    #[error("payload too large")]
+    PayloadTooLarge,
+    /// The body is not JSON by its content type.
+    #[error("unsupported media type")]
+    UnsupportedMediaType,
+    /// Fields were refused.
+    #[error("validation failed")]
+    Validation(Vec<FieldError>),
+    /// More than two categories.
+    #[error("too many categories")]
+    TooManyCategories,
+    /// A range of more buckets than an answer holds.
+    #[error("range too large: {buckets} buckets")]
+    RangeTooLarge {
+        /// How many buckets the range would have.
+        buckets: u64,
+    },
+    /// Too many requests.
+    #[error("rate limited for {retry_after_seconds} s")]
+    RateLimited {
+        /// When to try again.
+        retry_after_seconds: u64,
+    },
+    /// The click could not be written down.
+    #[error("click not recorded")]
+    ClickNotRecorded,
+    /// A part that the answer needs is not there now.
+    #[error("temporarily unavailable")]
+    Unavailable,
+    /// The handler took too long.
+    #[error("handler timed out")]
+    TimedOut,
+    /// A fault of ours.
+    #[error("internal error")]
+    Internal(#[source] Arc<dyn Error + Send + Sync>),
+}
+
+impl ApiError {
+    /// A fault of ours with its cause.
+    pub fn internal(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::Internal(Arc::from(cause.into()))
+    }
+
+    /// One refused field.
+    pub fn field(field: impl Into<Cow<'static, str>>, message: impl Into<Cow<'static, str>>) -> Self {
+        Self::Validation(vec![FieldError { field: field.into(), message: message.into() }])
+    }
+
+    /// Whether the same request may work later.
+    pub fn retryable(&self) -> bool {
+        self.retry_after_seconds().is_some()
+    }
+
+    /// The table.
+    fn entry(&self) -> (StatusCode, &'static str, &'static str) {
+        use StatusCode as S;
+        match self {
+            Self::Malformed => (S::BAD_REQUEST, "MALFORMED_REQUEST", "요청 형식이 올바르지 않습니다"),
+            Self::DuplicateKey(_) => {
+                (S::BAD_REQUEST, "DUPLICATE_KEY", "요청 본문에 같은 키가 두 번 있습니다")
+            }
+            Self::Unauthorized => (S::UNAUTHORIZED, "UNAUTHORIZED", "로그인이 필요합니다"),
+            Self::InvalidCredentials => {
+                (S::UNAUTHORIZED, "INVALID_CREDENTIALS", "이메일 또는 비밀번호가 올바르지 않습니다")
+            }
+            Self::TokenReused => {
+                (S::UNAUTHORIZED, "TOKEN_REUSED", "이미 사용된 토큰입니다. 다시 로그인해 주세요")
+            }
+            Self::TokenRotated => (S::CONFLICT, "TOKEN_ROTATED", "토큰이 방금 갱신되었습니다"),
+            Self::Forbidden => (S::FORBIDDEN, "FORBIDDEN", "권한이 없습니다"),
+            Self::AccountSuspended => (S::FORBIDDEN, "ACCOUNT_SUSPENDED", "이용이 정지된 계정입니다"),
+            Self::RouteNotFound => (S::NOT_FOUND, "ROUTE_NOT_FOUND", "요청한 주소를 찾을 수 없습니다"),
+            Self::GongguNotFound => (S::NOT_FOUND, "GONGGU_NOT_FOUND", "공구를 찾을 수 없습니다"),
+            Self::InfluencerNotFound => {
+                (S::NOT_FOUND, "INFLUENCER_NOT_FOUND", "인플루언서를 찾을 수 없습니다")
+            }
+            Self::MethodNotAllowed => {
+                (S::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", "허용되지 않은 요청 방식입니다")
+            }
+            Self::GongguNotActive => (S::CONFLICT, "GONGGU_NOT_ACTIVE", "진행 중인 공구가 아닙니다"),
+            Self::PayloadTooLarge => (S::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE", "요청 본문이 너무 큽니다"),
+            Self::UnsupportedMediaType => {
+                (S::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", "application/json 형식으로 보내 주세요")
+            }
+            Self::Validation(_) => (S::UNPROCESSABLE_ENTITY, "VALIDATION_ERROR", "입력값을 확인해 주세요"),
+            Self::TooManyCategories => {
+                (S::UNPROCESSABLE_ENTITY, "TOO_MANY_CATEGORIES", "카테고리는 최대 2개까지 선택할 수 있습니다")
+            }
+            Self::RangeTooLarge { .. } => (
+                S::UNPROCESSABLE_ENTITY,
+                "RANGE_TOO_LARGE",
+                "조회 기간이 너무 깁니다. 간격을 늘리거나 기간을 줄여 주세요",
+            ),
+            Self::RateLimited { .. } => {
+                (S::TOO_MANY_REQUESTS, "RATE_LIMITED", "요청이 너무 많습니다. 잠시 후 다시 시도해 주세요")
+            }
+            Self::ClickNotRecorded => (
+                S::SERVICE_UNAVAILABLE,
+                "CLICK_NOT_RECORDED",
+                "클릭을 기록할 수 없습니다. 잠시 후 다시 시도해 주세요",
+            ),
+            Self::Unavailable => (
+                S::SERVICE_UNAVAILABLE,
+                "SERVICE_UNAVAILABLE",
+                "일시적으로 이용할 수 없습니다. 잠시 후 다시 시도해 주세요",
+            ),
+            Self::TimedOut => (
+                S::SERVICE_UNAVAILABLE,
+                "TIMED_OUT",
+                "처리 시간이 초과되었습니다. 잠시 후 다시 시도해 주세요",
+            ),
+            Self::Internal(_) => (S::INTERNAL_SERVER_ERROR, "INTERNAL_ERROR", "서버 오류가 발생했습니다"),
+        }
+    }
+
+    fn retry_after_seconds(&self) -> Option<u64> {
+        match self {
+            Self::RateLimited { retry_after_seconds } => Some((*retry_after_seconds).max(1)),
+            Self::ClickNotRecorded | Self::Unavailable | Self::TimedOut | Self::TokenRotated => Some(1),
+            Self::Malformed
+            | Self::DuplicateKey(_)
+            | Self::Unauthorized
+            | Self::InvalidCredentials
+            | Self::TokenReused
+            | Self::Forbidden
+            | Self::AccountSuspended
+            | Self::RouteNotFound
+            | Self::GongguNotFound
+            | Self::InfluencerNotFound
+            | Self::MethodNotAllowed
+            | Self::GongguNotActive
+            | Self::PayloadTooLarge
+            | Self::UnsupportedMediaType
+            | Self::Validation(_)
+            | Self::TooManyCategories
+            | Self::RangeTooLarge { .. }
+            | Self::Internal(_) => None,
+        }
+    }
+}
+
+/// The body of a 500 once the request id is known.
+pub(crate) fn internal_body(request_id: &HeaderValue) -> Body {
+    let (_, code, detail) = ApiError::Internal(Arc::from(Box::<dyn Error + Send + Sync>::from(""))).entry();
+    let body = ErrorBody {
+        detail: detail.into(),
+        code,
+        errors: Vec::new(),
+        request_id: request_id.to_str().ok().map(str::to_owned),
+    };
+    Body::from(serde_json::to_vec(&body).unwrap_or_default())
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let (status, code, detail) = self.entry();
+        let retry_after = self.retry_after_seconds();
+        let mut detail = Cow::Borrowed(detail);
+        let mut errors = Vec::new();
+        let mut report = None;
+        match self {
+            Self::Validation(fields) => errors = fields,
+            Self::DuplicateKey(key) => {
+                let shown: String = key.chars().take(40).collect();
+                detail = format!("요청 본문에 같은 키가 두 번 있습니다: {shown}").into();
+            }
+            Self::Internal(cause) => report = Some(FailureReport(cause)),
+            _ => {}
+        }
+        let mut response =
+            (status, Json(ErrorBody { detail, code, errors, request_id: None })).into_response();
+        if let Some(seconds) = retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if let Some(report) = report {
+            response.extensions_mut().insert(report);
+        }
+        response
+    }
+}
+
+impl From<sqlx::Error> for ApiError {
+    /// A database that cannot be reached is a passing matter; everything else is ours.
+    fn from(error: sqlx::Error) -> Self {
+        let passing = match &error {
+            sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::WorkerCrashed => true,
+            // 08: connection, 53: resources, 57: operator intervention, 40: rolled back for others
+            sqlx::Error::Database(database) => database
+                .code()
+                .is_some_and(|code| ["08", "53", "57", "40"].iter().any(|c| code.starts_with(c))),
+            _ => false,
+        };
+        if passing {
+            tracing::warn!(error = %error, "database unavailable");
+            Self::Unavailable
+        } else {
+            Self::internal(error)
+        }
+    }
+}
+
+impl From<gonggumoa_core::store::StoreError> for ApiError {
+    fn from(error: gonggumoa_core::store::StoreError) -> Self {
+        if error.retryable() {
+            tracing::warn!(error = &error as &(dyn Error + 'static), "click store unavailable");
+            Self::Unavailable
+        } else {
+            Self::internal(error)
+        }
+    }
+}

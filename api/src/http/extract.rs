@@ -1,0 +1,168 @@
+//! Extractors whose refusals speak the API's error format.
+//!
+//! [`JsonBody`] is stricter than serde: a key that stands twice in one object is refused (which of the
+//! two a program believes is how filters are fooled), and only `application/json` is JSON.
+
+use crate::app::App;
+use crate::http::address::Peer;
+use crate::http::error::ApiError;
+use axum::body::Body;
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use http::request::Parts;
+use http::{HeaderMap, header};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde::de::{DeserializeOwned, DeserializeSeed, MapAccess, SeqAccess, Visitor};
+use serde_json::error::Category;
+use std::collections::HashSet;
+use std::fmt;
+use std::net::IpAddr;
+
+/// A JSON body.
+#[derive(Debug)]
+pub struct JsonBody<T>(pub T);
+
+impl<T: DeserializeOwned> FromRequest<App> for JsonBody<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
+        if !is_json(request.headers()) {
+            return Err(ApiError::UnsupportedMediaType);
+        }
+        let bytes = read_body(request.into_body(), app.settings.body_max_bytes).await?;
+        parse_json(&bytes).map(JsonBody)
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let Some(value) = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()) else {
+        return false;
+    };
+    let essence = value.split(';').next().unwrap_or_default().trim();
+    essence.eq_ignore_ascii_case("application/json")
+}
+
+async fn read_body(body: Body, bytes_max: usize) -> Result<bytes::Bytes, ApiError> {
+    match Limited::new(body, bytes_max).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.downcast_ref::<LengthLimitError>().is_some() => Err(ApiError::PayloadTooLarge),
+        Err(_) => Err(ApiError::Malformed),
+    }
+}
+
+/// Parses, refusing malformed text and duplicate keys with 400 and wrong shapes with 422.
+pub fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
+    check_keys(bytes)?;
+    serde_json::from_slice(bytes).map_err(|error| match error.classify() {
+        Category::Io | Category::Syntax | Category::Eof => ApiError::Malformed,
+        Category::Data => {
+            let text = error.to_string();
+            match text.strip_prefix("missing field `").and_then(|rest| rest.split('`').next()) {
+                Some(field) => ApiError::field(field.to_owned(), "필수 항목입니다"),
+                None => ApiError::field("body", format!("값의 형식이 올바르지 않습니다 ({text})")),
+            }
+        }
+    })
+}
+
+/// Walks the whole document once, for its syntax and its keys.
+fn check_keys(bytes: &[u8]) -> Result<(), ApiError> {
+    let mut duplicate = None;
+    let mut document = serde_json::Deserializer::from_slice(bytes);
+    let walked =
+        UniqueKeys { duplicate: &mut duplicate }.deserialize(&mut document).and_then(|()| document.end());
+    match (duplicate, walked) {
+        (Some(key), _) => Err(ApiError::DuplicateKey(key)),
+        (None, Ok(())) => Ok(()),
+        (None, Err(_)) => Err(ApiError::Malformed),
+    }
+}
+
+/// Visits a value of any shape and stops at the first key that repeats.
+struct UniqueKeys<'a> {
+    duplicate: &'a mut Option<String>,
+}
+
+impl<'de> DeserializeSeed<'de> for UniqueKeys<'_> {
+    type Value = ();
+
+    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for UniqueKeys<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let mut keys = HashSet::new();
+        while let Some(key) = map.next_key::<String>()? {
+            if keys.contains(&key) {
+                *self.duplicate = Some(key);
+                return Err(serde::de::Error::custom("duplicate key"));
+            }
+            keys.insert(key);
+            map.next_value_seed(UniqueKeys { duplicate: self.duplicate })?;
+        }
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        while seq.next_element_seed(UniqueKeys { duplicate: self.duplicate })?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        Ok(())
+    }
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+}
+
+/// The query string.
+#[derive(Debug)]
+pub struct Query<T>(pub T);
+
+impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Query<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        axum::extract::Query::<T>::try_from_uri(&parts.uri).map(|query| Self(query.0)).map_err(|rejection| {
+            ApiError::field("query", format!("값의 형식이 올바르지 않습니다 ({})", rejection.body_text()))
+        })
+    }
+}
+
+/// The client's address, by the rules of [`crate::http::address`].
+#[derive(Clone, Copy, Debug)]
+pub struct ClientAddress(pub IpAddr);
+
+impl FromRequestParts<App> for ClientAddress {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        let Some(Peer(peer)) = parts.extensions.get::<Peer>().copied() else {
+            return Err(ApiError::internal("the server did not name the connection's peer"));
+        };
+        Ok(Self(app.proxies.client(peer, &parts.headers)))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,48 @@
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+use super::*;
+use axum::response::IntoResponse;
+use serde::Deserialize;
+
+#[derive(Debug, Deserialize, PartialEq)]
+struct Sample {
+    name: String,
+    #[serde(default)]
+    count: u32,
+}
+
+fn parse(text: &str) -> Result<Sample, ApiError> {
+    parse_json(text.as_bytes())
+}
+
+#[test]
+fn unknown_keys_are_ignored() {
+    assert_eq!(parse(r#"{"name":"a","other":{"x":[1,null,true,1.5]}}"#).unwrap().name, "a");
+}
+
+#[test]
+fn duplicate_keys_are_refused_anywhere() {
+    for text in [
+        r#"{"name":"a","name":"b"}"#,
+        r#"{"name":"a","\u006eame":"b"}"#,
+        r#"{"name":"a","x":{"y":1,"y":1}}"#,
+        r#"{"name":"a","x":[{"y":1,"y":1}]}"#,
+    ] {
+        let error = parse(text).unwrap_err();
+        assert!(matches!(error, ApiError::DuplicateKey(_)), "{text}: {error}");
+        assert_eq!(error.into_response().status(), 400);
+    }
+    assert!(parse(r#"{"name":"a","x":[{"y":1},{"y":1}]}"#).is_ok());
+}
+
+#[test]
+fn malformed_is_400_and_wrong_shape_is_422() {
+    for text in ["", "{", "nonsense", r#"{"name":"a"} x"#, "{\"name\":\"\u{1}\"}"] {
+        assert!(matches!(parse(text), Err(ApiError::Malformed)), "{text}");
+    }
+    let deep = "[".repeat(100_000);
+    assert!(matches!(parse(&deep), Err(ApiError::Malformed)), "depth is bounded");
+    let Err(ApiError::Validation(fields)) = parse(r#"{"count":1}"#) else { panic!("not refused") };
+    assert_eq!(fields[0].field, "name");
+    assert!(matches!(parse(r#"{"name":1}"#), Err(ApiError::Validation(_))));
+    assert!(matches!(parse("[]"), Err(ApiError::Validation(_))));
+}

@@ -1,0 +1,157 @@
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+//! The server over real sockets, in the words of HTTP itself.
+
+use super::*;
+use crate::http::openapi;
+use crate::test_support::{FakeSink, OPEN_ID, app};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::task::JoinHandle;
+
+struct Running {
+    address: std::net::SocketAddr,
+    sink: Arc<FakeSink>,
+    shutdown: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+async fn start() -> Running {
+    let (app, sink) = app(None);
+    *sink.at_once.lock() = true;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let shutdown = CancellationToken::new();
+    let panics = Router::new().route("/panics", axum::routing::get(panics));
+    let router = openapi::router(&app, panics);
+    let deadline = Duration::from_secs(5);
+    let task = tokio::spawn(serve(listener, app, router, shutdown.clone(), deadline));
+    Running { address, sink, shutdown, task }
+}
+
+async fn panics() -> &'static str {
+    let empty: Vec<u8> = Vec::new();
+    assert!(!empty.is_empty(), "a secret of the inside");
+    ""
+}
+
+/// Sends one request on a fresh connection and reads until the server closes it.
+async fn exchange(running: &Running, request: &[u8]) -> String {
+    let mut stream = TcpStream::connect(running.address).await.unwrap();
+    stream.write_all(request).await.unwrap();
+    let mut answer = Vec::new();
+    let read = stream.read_to_end(&mut answer);
+    tokio::time::timeout(Duration::from_secs(10), read).await.expect("no answer").ok();
+    String::from_utf8_lossy(&answer).to_lowercase()
+}
+
+fn request(head: &str, body: &str) -> Vec<u8> {
+    let length = body.len();
+    format!("{head}\r\nhost: x\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}").into_bytes()
+}
+
+#[tokio::test]
+async fn go_answers_at_both_places_and_to_head() {
+    let running = start().await;
+    for path in [format!("/go/{OPEN_ID}"), format!("/api/v1/go/{OPEN_ID}")] {
+        for method in ["GET", "HEAD"] {
+            let answer = exchange(&running, &request(&format!("{method} {path} HTTP/1.1"), "")).await;
+            assert!(answer.starts_with("http/1.1 302"), "{answer}");
+            for header in ["\r\nlocation: https://shop.kr/", "\r\nx-click-id: ", "\r\nx-request-id: "] {
+                assert!(answer.contains(header), "{header} in {answer}");
+            }
+        }
+        let answer = exchange(&running, &request(&format!("DELETE {path} HTTP/1.1"), "")).await;
+        assert!(answer.starts_with("http/1.1 405") && answer.contains("method_not_allowed"), "{answer}");
+    }
+    assert_eq!(running.sink.seen.lock().len(), 4);
+}
+
+#[tokio::test]
+async fn large_and_odd_headers_are_a_click() {
+    let running = start().await;
+    let long = "a".repeat(16 * 1024);
+    let mut bytes = format!("GET /go/{OPEN_ID} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n").into_bytes();
+    bytes.extend(format!("referer: {long}\r\nx-other: {long}\r\nuser-agent: {long}").into_bytes());
+    bytes.extend(b"\xff\xfe\r\n\r\n");
+    assert!(exchange(&running, &bytes).await.starts_with("http/1.1 302"));
+    assert!(running.sink.seen.lock()[0].user_agent.starts_with("aaaa"));
+}
+
+#[tokio::test]
+async fn every_error_has_the_same_shape() {
+    let running = start().await;
+    let json = "content-type: application/json";
+    let click = "POST /api/v1/tracking/click HTTP/1.1";
+    let huge = "x".repeat(300 * 1024);
+    for (head, body, status, code) in [
+        ("GET /nowhere HTTP/1.1".to_owned(), "", 404, "route_not_found"),
+        ("PATCH /api/v1/categories HTTP/1.1".to_owned(), "", 405, "method_not_allowed"),
+        (click.to_owned(), "{}", 415, "unsupported_media_type"),
+        (format!("{click}\r\ncontent-type: text/plain"), "{}", 415, "unsupported_media_type"),
+        (format!("{click}\r\n{json}"), "nonsense", 400, "malformed_request"),
+        (format!("{click}\r\n{json}"), r#"{"gonggu_id":"x","gonggu_id":"y"}"#, 400, "duplicate_key"),
+        (format!("{click}\r\n{json}"), r#"{"gonggu_id":"x"}"#, 422, "validation_error"),
+        (format!("{click}\r\n{json}"), r#"{}"#, 422, "validation_error"),
+        (format!("{click}\r\n{json}"), huge.as_str(), 413, "payload_too_large"),
+        ("GET /api/v1/users/me HTTP/1.1".to_owned(), "", 401, "unauthorized"),
+        ("GET /api/v1/gonggus?size=0 HTTP/1.1".to_owned(), "", 422, "validation_error"),
+        ("GET /api/v1/gonggus?sort=x HTTP/1.1".to_owned(), "", 422, "validation_error"),
+        ("GET /api/v1/categories HTTP/1.1".to_owned(), "", 503, "service_unavailable"),
+        ("GET /panics HTTP/1.1".to_owned(), "", 500, "internal_error"),
+    ] {
+        let answer = exchange(&running, &request(&head, body)).await;
+        assert!(answer.starts_with(&format!("http/1.1 {status}")), "{head}: {answer}");
+        assert!(answer.contains(&format!(r#""code":"{code}""#)), "{head}: {answer}");
+        assert!(answer.contains("\r\nx-request-id: "), "{head}: {answer}");
+        assert!(!answer.contains("secret of the inside"));
+    }
+    assert!(running.sink.seen.lock().is_empty());
+}
+
+#[tokio::test]
+async fn a_posted_click_is_recorded_and_leads_where_go_does() {
+    let running = start().await;
+    let head = "POST /api/v1/tracking/click HTTP/1.1\r\ncontent-type: application/json; charset=utf-8\r\n\
+                origin: https://gonggumoa.kr";
+    let body = format!(r#"{{"gonggu_id":"{OPEN_ID}","redirect_url":"https://evil.kr","user_id":1}}"#);
+    let answer = exchange(&running, &request(head, &body)).await;
+    assert!(answer.starts_with("http/1.1 201"), "{answer}");
+    assert!(answer.contains(r#""redirect_url":"https://shop.kr/p?a=1&utm_source=gonggumoa"#), "{answer}");
+    assert!(answer.contains("access-control-allow-origin: https://gonggumoa.kr"), "{answer}");
+    *running.sink.refuses.lock() = true;
+    let answer = exchange(&running, &request(head, &body)).await;
+    assert!(answer.starts_with("http/1.1 503") && answer.contains("retry-after: 1"), "{answer}");
+}
+
+#[tokio::test]
+async fn the_document_and_its_page_are_served() {
+    let running = start().await;
+    let answer = exchange(&running, &request("GET /api/v1/openapi.json HTTP/1.1", "")).await;
+    assert!(answer.contains(r#""openapi":"3.1"#) && answer.contains("/api/v1/tracking/click"), "{answer}");
+    let answer = exchange(&running, &request("GET /docs/ HTTP/1.1", "")).await;
+    assert!(answer.starts_with("http/1.1 200") && answer.contains("swagger"), "{answer}");
+}
+
+#[tokio::test]
+async fn shutdown_closes_kept_connections_and_ends() {
+    let running = start().await;
+    let mut stream = TcpStream::connect(running.address).await.unwrap();
+    let keep = format!("GET /go/{OPEN_ID} HTTP/1.1\r\nhost: x\r\n\r\n");
+    stream.write_all(keep.as_bytes()).await.unwrap();
+    let mut answer = vec![0u8; 4_096];
+    assert!(stream.read(&mut answer).await.unwrap() > 0);
+    // one more is under way when the stop comes
+    *running.sink.at_once.lock() = false;
+    stream.write_all(keep.as_bytes()).await.unwrap();
+    while running.sink.seen.lock().len() < 2 {
+        tokio::task::yield_now().await;
+    }
+    running.shutdown.cancel();
+    tokio::task::yield_now().await;
+    running.sink.settle(Ok(()));
+    let mut rest = Vec::new();
+    stream.read_to_end(&mut rest).await.unwrap();
+    let rest = String::from_utf8_lossy(&rest).to_lowercase();
+    assert!(rest.starts_with("http/1.1 302") && rest.contains("x-click-id"), "{rest}");
+    tokio::time::timeout(Duration::from_secs(5), running.task).await.expect("did not end").unwrap();
+    assert!(TcpStream::connect(running.address).await.is_err(), "still accepts");
+}

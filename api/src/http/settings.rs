@@ -1,0 +1,77 @@
+//! What the HTTP side can be told. Plain values: where they come from is the configuration's matter.
+
+use ipnet::IpNet;
+use std::time::Duration;
+use url::Url;
+
+/// Settings of the HTTP side, checked by whoever made them.
+#[derive(Clone, Debug)]
+pub struct HttpSettings {
+    /// Origins (`https://shop.example`) that get credentials and count as ours.
+    pub cors_origins: Vec<String>,
+    /// The origins under which this server itself is reached; ours as well.
+    pub own_origins: Vec<String>,
+    /// Where people see pages; a click on a gonggu that is not open goes there. Unset: 409.
+    pub frontend_url: Option<Url>,
+    /// Proxies whose `X-Forwarded-For` is believed. None by default: anybody may write that header.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Whether cookies are `Secure`; off only on loopback, where there is no TLS.
+    pub cookie_secure: bool,
+    /// Life of an access token. 30 min: it cannot be taken back at the edge, so it must be short.
+    pub access_token_minutes: u32,
+    /// Life of a refresh token, from the last rotation.
+    pub refresh_token_days: u32,
+    /// Life of a family of refresh tokens, from the login, whatever is rotated.
+    pub refresh_family_days: u32,
+    /// bcrypt's cost; 12 (about 270 ms) is the least that production may use.
+    pub bcrypt_cost: u32,
+    /// Passwords checked at once. Each takes a core for its 270 ms, and redirects need cores too.
+    pub password_checks_max: usize,
+    /// Logins a minute from one address (an IPv6 /64): an office behind one address stays below it.
+    pub logins_per_address_per_minute: u32,
+    /// Logins a minute on one account from one network; see `auth::limits` for why both together.
+    pub logins_per_account_per_minute: u32,
+    /// The largest JSON body taken; the longest legal one (a description) is far below.
+    pub body_max_bytes: usize,
+    /// How long a handler may take until it answers. Streams are exempt once they have begun.
+    pub handler_timeout: Duration,
+    /// Open connections; further ones wait in the kernel's queue. Bounds memory at the door.
+    pub connections_max: usize,
+    /// A connection that brought no request for this long is closed (slow senders hold nothing).
+    pub header_read_timeout: Duration,
+    /// A kept-alive connection without a request for this long is closed.
+    pub idle_timeout: Duration,
+    /// All headers of a request together; two of 16 KB must fit.
+    pub headers_max_bytes: usize,
+    /// Least time between two live events.
+    pub live_interval: Duration,
+    /// Silence on a live stream is broken by a comment this often, so that proxies keep it open.
+    pub live_heartbeat: Duration,
+}
+
+impl Default for HttpSettings {
+    fn default() -> Self {
+        Self {
+            cors_origins: Vec::new(),
+            own_origins: vec!["http://127.0.0.1:8000".to_owned(), "http://localhost:8000".to_owned()],
+            frontend_url: None,
+            trusted_proxies: Vec::new(),
+            cookie_secure: false,
+            access_token_minutes: 30,
+            refresh_token_days: 7,
+            refresh_family_days: 30,
+            bcrypt_cost: 12,
+            password_checks_max: 2,
+            logins_per_address_per_minute: 60,
+            logins_per_account_per_minute: 10,
+            body_max_bytes: 256 * 1024,
+            handler_timeout: Duration::from_secs(30),
+            connections_max: 16_384,
+            header_read_timeout: Duration::from_secs(15),
+            idle_timeout: Duration::from_secs(75),
+            headers_max_bytes: 128 * 1024,
+            live_interval: Duration::from_secs(1),
+            live_heartbeat: Duration::from_secs(15),
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! Accounts as their owners see them.
+
+pub mod queries;
+pub mod routes;
+pub mod types;
