@@ -12,6 +12,9 @@
 //! Two sides, two traits. The edge appends through [`ClickSink`]; the judge reads through
 //! [`ClickLog`]. One conformance suite ([`conformance`]) is passed by every provider.
 
+#[cfg(any(test, feature = "conformance"))]
+pub mod memory;
+
 use crate::click::{ClickFacts, RawClick};
 use crate::clock::UnixMillis;
 use crate::ids::{ClickId, PartitionId, Position, RunId};

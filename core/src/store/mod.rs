@@ -12,6 +12,9 @@
 //! leaves a state from which the same batch (or one that starts at the same place with other borders)
 //! ends in the same rows. One suite ([`conformance`]) is passed by every provider.
 
+#[cfg(any(test, feature = "conformance"))]
+pub mod memory;
+
 use crate::click::JudgedClick;
 use crate::clock::UnixMillis;
 use crate::ids::{GongguId, PartitionId, Position, RunId};
