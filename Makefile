@@ -26,7 +26,7 @@ nightly: ## The long crash tests: kill -9 under load, KILL_ROUNDS (200) times
 	@KILL_ROUNDS=$(KILL_ROUNDS) .ci/test -p gonggumoa-tests --test it kill $(ARGS)
 
 bench: ## All criterion benches, beside a throw-away PostgreSQL
-	@.ci/with-postgres BENCH_DATABASE_URL cargo bench --locked -p gonggumoa-benches $(ARGS)
+	@THROWAWAY_SYNC=on .ci/with-postgres BENCH_DATABASE_URL cargo bench --locked -p gonggumoa-benches $(ARGS)
 
 load: ## The load runs: the release binary beside a bare axum server
 	cargo build --release --locked -p gonggumoa-api --bin gonggumoa

@@ -158,3 +158,6 @@ impl Lane {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 use rustix::process::{Pid, Signal, kill_process};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -99,15 +99,18 @@ pub fn own_cpu_time(process_id: u32) -> Duration {
     Duration::from_secs_f64(ticks as f64 / rustix::param::clock_ticks_per_second() as f64)
 }
 
+/// The process that started this one.
+pub fn parent(process_id: u32) -> Option<u32> {
+    u32::try_from(*stat_fields(process_id)?.get(PARENT)?).ok()
+}
+
 /// The processes whose parent this is.
 pub fn children(parent_id: u32) -> Vec<u32> {
     let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
     entries
         .flatten()
         .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok())
-        .filter(|id| {
-            stat_fields(*id).and_then(|fields| fields.get(PARENT).copied()) == Some(u64::from(parent_id))
-        })
+        .filter(|id| parent(*id) == Some(parent_id))
         .collect()
 }
 
@@ -136,13 +139,13 @@ fn status_kilobytes(process_id: u32, name: &str) -> u64 {
         .unwrap_or(0)
 }
 
-/// The files named `name` under `folder`.
-pub fn find_file(folder: &Path, name: &str) -> Option<std::path::PathBuf> {
+/// The first file under `folder` whose name is `wanted`.
+pub fn find_file(folder: &Path, wanted: impl Fn(&str) -> bool) -> Option<PathBuf> {
     let mut folders = vec![folder.to_path_buf()];
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(&folder).ok()?.flatten() {
             let path = entry.path();
-            if path.file_name().is_some_and(|found| found == name) {
+            if path.file_name().and_then(|name| name.to_str()).is_some_and(&wanted) {
                 return Some(path);
             }
             if entry.file_type().is_ok_and(|kind| kind.is_dir()) {

@@ -7,8 +7,8 @@ use crate::closed_loop::Outcome;
 use crate::options::Options;
 use crate::process::{self, Server};
 use anyhow::{Context, ensure};
+use sqlx::Connection as _;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
-use sqlx::{Connection as _, Row as _};
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
@@ -92,12 +92,12 @@ impl Product {
             command.env(name, value);
         }
         let (mut server, _) = serve(&mut command, address)?;
-        let database = locate_database(options, folder.path()).await?;
+        let database = locate_database(options, folder.path())?;
         let gonggu_ids = insert_gonggus(&database, gonggu_count).await?;
         // The rows went in behind the program's back; a second start reads them like any other.
         server.stop();
         let (server, started_within) = serve(&mut command, address)?;
-        let database = locate_database(options, folder.path()).await?;
+        let database = locate_database(options, folder.path())?;
         let postmaster_id = postmaster_id(&database).await?;
         wait_until(START_WITHIN, "the links to be loaded", || {
             let path = format!("/go/{}", gonggu_ids[gonggu_ids.len() - 1]);
@@ -177,47 +177,27 @@ fn serve(command: &mut Command, address: SocketAddr) -> anyhow::Result<(Server, 
     Ok((server, started.elapsed()))
 }
 
-/// The given database, or the embedded one by the note that PostgreSQL leaves in its folder.
-async fn locate_database(options: &Options, folder: &Path) -> anyhow::Result<PgConnectOptions> {
+/// The given database, or the embedded one by the socket in its folder.
+fn locate_database(options: &Options, folder: &Path) -> anyhow::Result<PgConnectOptions> {
     if let Some(url) = &options.database_url {
         return Ok(url.parse()?);
     }
-    let note = process::find_file(folder, "postmaster.pid").context("no embedded PostgreSQL is running")?;
-    let text = std::fs::read_to_string(&note)?;
-    let lines: Vec<&str> = text.lines().map(str::trim).collect();
-    let (Some(port), Some(socket)) = (lines.get(3), lines.get(4)) else {
-        anyhow::bail!("{} is incomplete", note.display())
-    };
-    let mut tried = String::new();
-    for name in ["gonggumoa", "postgres"] {
-        for database in ["gonggumoa", "postgres"] {
-            let options = PgConnectOptions::new_without_pgpass()
-                .host(if socket.is_empty() { "127.0.0.1" } else { socket })
-                .port(port.parse()?)
-                .username(name)
-                .database(database);
-            match PgConnection::connect_with(&options).await {
-                Ok(mut connection) => {
-                    let known: bool = sqlx::query_scalar("SELECT to_regclass('click_heads') IS NOT NULL")
-                        .fetch_one(&mut connection)
-                        .await?;
-                    if known {
-                        return Ok(options);
-                    }
-                }
-                Err(error) => tried = format!("{tried}; {name}@{database}: {error}"),
-            }
-        }
-    }
-    anyhow::bail!("the embedded database lets nobody in{tried}")
+    let socket = process::find_file(folder, |name| name.starts_with(".s.PGSQL.") && !name.ends_with(".lock"))
+        .context("no embedded PostgreSQL is running")?;
+    let name = socket.to_string_lossy();
+    let (socket_folder, port) = name.rsplit_once("/.s.PGSQL.").context("an odd socket name")?;
+    Ok(PgConnectOptions::new_without_pgpass()
+        .socket(socket_folder)
+        .port(port.parse()?)
+        .username("gonggumoa")
+        .database("gonggumoa"))
 }
 
+/// The parent of the process that serves our connection; the server must be on this machine.
 async fn postmaster_id(database: &PgConnectOptions) -> anyhow::Result<u32> {
     let mut connection = PgConnection::connect_with(database).await?;
-    let row = sqlx::query("SHOW data_directory").fetch_one(&mut connection).await?;
-    let note = Path::new(row.get::<&str, _>(0)).join("postmaster.pid");
-    let text = std::fs::read_to_string(&note).with_context(|| format!("reading {}", note.display()))?;
-    Ok(text.lines().next().context("an empty postmaster.pid")?.trim().parse()?)
+    let backend: i32 = sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&mut connection).await?;
+    process::parent(u32::try_from(backend)?).context("PostgreSQL is not on this machine")
 }
 
 /// Open gonggus of one owner. The triggers that tell every edge of each row are off meanwhile: a
