@@ -10,6 +10,7 @@
 
 pub mod client;
 pub mod closed_loop;
+pub mod database;
 pub mod open_loop;
 pub mod options;
 pub mod process;
@@ -17,3 +18,4 @@ pub mod product;
 pub mod report;
 pub mod requests;
 pub mod runs;
+pub mod sample;

@@ -15,6 +15,8 @@ pub enum Measurement {
     Lag,
     /// The highest rate at which the backlog does not grow.
     HighestRate,
+    /// Memory of a gonggu's actor, at the largest size.
+    Actors,
     /// Memory over a long run in which PostgreSQL stands still for a minute.
     Memory,
     /// How long a start takes with the largest number of gonggus.

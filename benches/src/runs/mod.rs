@@ -1,5 +1,6 @@
 //! The measurements, one file each. Each starts what it needs and prints its own table.
 
+mod actors;
 mod backlog;
 mod latency;
 mod memory;
@@ -21,6 +22,9 @@ pub async fn run(options: &Options) -> anyhow::Result<()> {
     }
     if options.wants(Measurement::Lag) || options.wants(Measurement::HighestRate) {
         backlog::run(options).await?;
+    }
+    if options.wants(Measurement::Actors) {
+        actors::run(options).await?;
     }
     if options.wants(Measurement::Memory) {
         memory::run(options).await?;
