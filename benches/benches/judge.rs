@@ -19,6 +19,8 @@ const CLICKS: u64 = 400_000;
 const CLICKS_PER_SECOND: u64 = 10_000;
 /// Neighbouring clicks are of different gonggus, as they are in a log; the prime scatters them.
 const STRIDE: u64 = 7_919;
+/// Between two moments at which an actor gives back memory.
+const STORED_CLICKS: u64 = 20_000;
 
 fn rules() -> Rules {
     let settings = RulesSettings::standard("bench".to_owned());
@@ -79,10 +81,17 @@ fn memory(_: &mut Criterion) {
                 state.insert_rollup(key, None);
             }
             state.fold(Position(number + 1), &click, &rules);
+            if number % STORED_CLICKS == 0 {
+                // As an actor does when its share of a batch is stored.
+                state.take_changes();
+                state.forget_stored(Position(number + 1));
+            }
             if number == 0 {
                 at_first = state.memory_bytes();
             }
         }
+        state.take_changes();
+        state.forget_stored(Position(visitors));
         let bytes = state.memory_bytes() - at_first;
         progress(&format!(
             "judge memory: {:.1} B for each of {visitors} visitors, {what} ({at_first} B for the first)",
