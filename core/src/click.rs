@@ -324,3 +324,6 @@ pub struct JudgedClick {
     /// What was said of it.
     pub judgement: Judgement,
 }
+
+#[cfg(any(test, feature = "conformance"))]
+pub mod testing;

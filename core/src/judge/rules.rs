@@ -1,5 +1,9 @@
 //! Rules versions: stored, hashed, immutable sets of everything a verdict depends on besides the log.
 
+mod compiled;
+
+pub use compiled::{Rules, RulesError, RulesHistory};
+
 use serde::{Deserialize, Serialize};
 
 /// The revision of the fold's own code. A change of the code that can change any verdict makes the
@@ -55,6 +59,31 @@ pub struct RulesSettings {
 impl RulesSettings {
     /// More limits than these make no sense and would bloat every row.
     pub const LIMITS_MAX: usize = 8;
+    /// The longest window that the judge's memory is laid out for: one day.
+    pub const WINDOW_MILLIS_MAX: i64 = crate::kst::DAY_MILLIS;
+    /// The highest number that a mass-click limit may have.
+    pub const LIMIT_CLICKS_MAX: u32 = 1_000_000_000;
+
+    /// What a new deployment judges by: repeated within 300 s; 60 clicks of one address in 60 s, or
+    /// 1,000 first clicks of members older than 24 h; late after 5 s; the shipped crawler list.
+    pub fn standard(address_key_fingerprint: String) -> Self {
+        Self {
+            fold_revision: FOLD_REVISION,
+            dedup_window_millis: 300_000,
+            limits: vec![BurstLimit {
+                scope: LimitScope::Address,
+                window_millis: 60_000,
+                limit: 60,
+                member_limit: 1_000,
+            }],
+            member_age_millis: crate::kst::DAY_MILLIS,
+            late_after_millis: 5_000,
+            agent_rules_revision: crate::bots::AGENT_RULES_REVISION,
+            bot_patterns: crate::bots::shipped_patterns().map(str::to_owned).collect(),
+            bot_patterns_source: crate::bots::shipped_source().to_owned(),
+            address_key_fingerprint,
+        }
+    }
 }
 
 /// A stored version.
@@ -76,3 +105,6 @@ pub struct RulesActivation {
     /// The version.
     pub version: u32,
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,6 +13,8 @@
 //! ends in the same rows. One suite ([`conformance`]) is passed by every provider.
 
 #[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
+#[cfg(any(test, feature = "conformance"))]
 pub mod memory;
 
 use crate::click::JudgedClick;

@@ -1,0 +1,138 @@
+//! The asking side: rollups, heads, pages of clicks, progress.
+
+use super::error::store_error;
+use super::millis::PgMillis;
+use super::rows::{ClickRow, RollupRow};
+use super::write::MarkJson;
+use super::{PostgresClickStore, codes, load};
+use async_trait::async_trait;
+use gonggumoa_core::click::JudgedClick;
+use gonggumoa_core::clock::UnixMillis;
+use gonggumoa_core::ids::{GongguId, PartitionId, Position, RunId};
+use gonggumoa_core::judge::totals::{GongguHead, Rollup, RollupLevel};
+use gonggumoa_core::log::LogPosition;
+use gonggumoa_core::store::{ClickQueries, PartitionProgress, RunMark, StoreError};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+#[async_trait]
+impl ClickQueries for PostgresClickStore {
+    async fn rollups(
+        &self,
+        gonggu_id: GongguId,
+        level: RollupLevel,
+        from: UnixMillis,
+        to: UnixMillis,
+    ) -> Result<Vec<Rollup>, StoreError> {
+        let rows = sqlx::query_as!(
+            RollupRow,
+            r#"SELECT gonggu_id, level, at AS "at: PgMillis", counts, visitors, referrers, devices
+               FROM click_rollups WHERE gonggu_id = $1 AND level = $2 AND at >= $3 AND at < $4 ORDER BY at"#,
+            gonggu_id.0,
+            codes::level_code(level),
+            PgMillis(from) as _,
+            PgMillis(to) as _
+        )
+        .fetch_all(&self.pool)
+        .await
+        .map_err(store_error)?;
+        rows.into_iter().map(Rollup::try_from).collect()
+    }
+
+    async fn heads(&self, gonggu_ids: &[GongguId]) -> Result<Vec<GongguHead>, StoreError> {
+        let ids: Vec<Uuid> = gonggu_ids.iter().map(|id| id.0).collect();
+        let mut connection = self.pool.acquire().await.map_err(store_error)?;
+        load::heads(&mut connection, &ids).await
+    }
+
+    async fn complete_through(&self) -> Result<UnixMillis, StoreError> {
+        let mut connection = self.pool.acquire().await.map_err(store_error)?;
+        complete_through(&mut connection).await
+    }
+
+    async fn clicks(
+        &self,
+        gonggu_id: GongguId,
+        from: UnixMillis,
+        to: UnixMillis,
+        after: Option<(UnixMillis, Position)>,
+        limit: usize,
+    ) -> Result<Vec<JudgedClick>, StoreError> {
+        // Positions are never negative in the store, so -1 is before the first.
+        let (after_at, after_position) =
+            after.map_or((from, -1), |(at, position)| (at, position.0 as i64));
+        let rows = sqlx::query_file_as!(
+            ClickRow,
+            "src/postgres/sql/page_clicks.sql",
+            gonggu_id.0,
+            PgMillis(from) as _,
+            PgMillis(to) as _,
+            PgMillis(after_at) as _,
+            after_position,
+            i64::try_from(limit).unwrap_or(i64::MAX)
+        )
+        .fetch_all(&self.pool)
+        .await
+        .map_err(store_error)?;
+        rows.into_iter().map(JudgedClick::try_from).collect()
+    }
+}
+
+/// The least of all partitions; a partition without a mark holds everything back.
+pub(crate) async fn complete_through(connection: &mut PgConnection) -> Result<UnixMillis, StoreError> {
+    let partitions = sqlx::query_scalar!("SELECT marks FROM click_partitions")
+        .fetch_all(connection)
+        .await
+        .map_err(store_error)?;
+    let mut least = None;
+    for marks in partitions {
+        let at = parse_marks(marks)?.iter().map(|mark| mark.at).min().unwrap_or(UnixMillis::MIN);
+        least = Some(least.map_or(at, |least: UnixMillis| least.min(at)));
+    }
+    Ok(least.unwrap_or(UnixMillis::MIN))
+}
+
+pub(crate) fn parse_marks(marks: serde_json::Value) -> Result<Vec<RunMark>, StoreError> {
+    let marks: Vec<MarkJson> = serde_json::from_value(marks).map_err(|error| StoreError::Damaged {
+        what: "partition",
+        problem: format!("marks: {error}"),
+    })?;
+    Ok(marks
+        .into_iter()
+        .map(|mark| RunMark { run: RunId(mark.run), at: UnixMillis(mark.at) })
+        .collect())
+}
+
+pub(crate) async fn progress(
+    store: &PostgresClickStore,
+    partition: PartitionId,
+) -> Result<Option<PartitionProgress>, StoreError> {
+    let row = sqlx::query!(
+        "SELECT position, run, marks FROM click_partitions WHERE partition = $1",
+        partition.0 as i32
+    )
+    .fetch_optional(&store.pool)
+    .await
+    .map_err(store_error)?;
+    let Some(row) = row else { return Ok(None) };
+    Ok(Some(PartitionProgress {
+        position: LogPosition { through: Position(row.position as u64), run: RunId(row.run) },
+        marks: parse_marks(row.marks)?,
+    }))
+}
+
+pub(crate) async fn quarantined(
+    store: &PostgresClickStore,
+    partition: PartitionId,
+    after: Position,
+) -> Result<Vec<Position>, StoreError> {
+    let rows = sqlx::query_scalar!(
+        "SELECT position FROM click_quarantine WHERE partition = $1 AND position > $2 ORDER BY position",
+        partition.0 as i32,
+        after.0 as i64
+    )
+    .fetch_all(&store.pool)
+    .await
+    .map_err(store_error)?;
+    Ok(rows.into_iter().map(|position| Position(position as u64)).collect())
+}

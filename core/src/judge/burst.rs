@@ -1,0 +1,279 @@
+//! Mass clicks: how many clicks one address (or network) made on one gonggu inside a sliding window.
+//!
+//! Each limit counts apart. A member's first click from an address within the window counts only
+//! toward the limit's second number, so that an office full of members is not punished; every other
+//! click that is not invalid counts toward the first. The click that reaches a number is over it, and
+//! so are those after while the count stays there. Late clicks neither count nor are held, but they
+//! were clicks: a member who made one has no first click left.
+//!
+//! A limit of the next rules version goes on with the counts of the limit at the same place if both
+//! have the same scope. What was counted stays for the window of the version that counted it.
+
+use super::rules::{BurstLimit, LimitScope};
+use super::timeline::{Generations, Item, Payload, Timeline};
+use crate::click::{BurstCount, RawClick};
+use crate::clock::UnixMillis;
+use crate::visitor::AddressHash;
+
+/// Counts of one address are kept up to here: a thousand million within a window, far above the
+/// highest limit that a rules version may set.
+const COUNT_BITS: u32 = 30;
+/// Clicks of one address in one millisecond share an entry, up to this many.
+const HERE_BITS: u32 = 10;
+
+/// Clicks of one key at one time, and of the key in all up to there.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Tally {
+    total: u32,
+    here: u32,
+}
+
+impl Payload for Tally {
+    const TIME_BITS: u32 = 24;
+    type Base = ();
+
+    fn base(self) {}
+
+    fn pack(self, (): ()) -> Option<u64> {
+        (self.total >> COUNT_BITS == 0 && self.here >> HERE_BITS == 0)
+            .then_some(u64::from(self.total) << HERE_BITS | u64::from(self.here))
+    }
+
+    fn unpack(bits: u64, (): ()) -> Self {
+        Self { total: (bits >> HERE_BITS) as u32, here: (bits & ((1 << HERE_BITS) - 1)) as u32 }
+    }
+
+    fn without(self, older: Self) -> Option<Self> {
+        Some(Self { total: self.total.saturating_sub(older.here), ..self })
+    }
+}
+
+/// That a member clicked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Seen;
+
+impl Payload for Seen {
+    const TIME_BITS: u32 = 40;
+    type Base = ();
+
+    fn base(self) {}
+
+    fn pack(self, (): ()) -> Option<u64> {
+        Some(0)
+    }
+
+    fn unpack(_: u64, (): ()) -> Self {
+        Self
+    }
+}
+
+/// Who clicks, as the limits see it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Burster {
+    /// Hash of the normalised address.
+    pub(super) address: AddressHash,
+    /// Hash of its network.
+    pub(super) network: AddressHash,
+    /// The signed-in user's key.
+    pub(super) user: Option<u64>,
+    /// Whether the account is old enough for the members' number.
+    pub(super) trusted: bool,
+    /// Whether the click is too far behind the gonggu.
+    pub(super) late: bool,
+}
+
+impl Burster {
+    pub(super) fn of(click: &RawClick, user: Option<u64>, member_age_millis: i64, late: bool) -> Self {
+        let trusted =
+            click.member.is_some_and(|m| click.clicked_at.millis_since(m.created_at) > member_age_millis);
+        Self { address: click.address_hash, network: click.network_hash, user, trusted, late }
+    }
+
+    pub(super) fn scoped(&self, scope: LimitScope) -> AddressHash {
+        match scope {
+            LimitScope::Address => self.address,
+            LimitScope::Network => self.network,
+        }
+    }
+}
+
+/// A limit's word on a click.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Tallied {
+    pub(super) count: BurstCount,
+    /// The number that is reached, if one is.
+    pub(super) over: Option<u32>,
+}
+
+/// What one limit remembers.
+#[derive(Clone, Debug)]
+struct Slot {
+    index: usize,
+    scope: LimitScope,
+    clicks: Generations<Tally>,
+    firsts: Generations<Tally>,
+    seen: Generations<Seen>,
+}
+
+/// What all limits of a gonggu remember.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Bursts(Vec<Slot>);
+
+/// An address hash is uniform and keyed: its first half tells addresses apart.
+fn key_of(hash: AddressHash) -> u64 {
+    let [a, b, c, d, e, f, g, h, ..] = hash.0;
+    u64::from_le_bytes([a, b, c, d, e, f, g, h])
+}
+
+fn total(counts: &Generations<Tally>, key: u64, now: UnixMillis) -> u32 {
+    counts.iter().filter_map(|timeline| timeline.get(key, now)).map(|item| item.payload.total).sum()
+}
+
+fn add(timeline: &mut Timeline<Tally>, key: u64, now: UnixMillis) {
+    let mut tally = Tally { total: 1, here: 1 };
+    if let Some(newest) = timeline.get(key, now) {
+        tally.total = newest.payload.total + 1;
+        if tally.total >> COUNT_BITS != 0 {
+            return;
+        }
+        if newest.at == now {
+            let joined = Tally { here: newest.payload.here + 1, ..tally };
+            if timeline.rewrite(key, joined) {
+                return;
+            }
+        }
+    }
+    timeline.push(key, now, tally);
+}
+
+impl Slot {
+    fn decide(&self, limit: &BurstLimit, who: &Burster, now: UnixMillis) -> BurstCount {
+        if who.late {
+            return BurstCount::None;
+        }
+        match who.user {
+            Some(user) if who.trusted => {
+                let seen = key_of(who.scoped(limit.scope)) ^ user;
+                let before = self.seen.iter().any(|timeline| timeline.get(seen, now).is_some());
+                if before { BurstCount::Click } else { BurstCount::MemberFirst }
+            }
+            _ => BurstCount::Click,
+        }
+    }
+
+    fn enter(&mut self, limit: &BurstLimit, who: &Burster, count: BurstCount, now: UnixMillis) {
+        let key = key_of(who.scoped(limit.scope));
+        match count {
+            BurstCount::None => {}
+            BurstCount::Click => add(self.clicks.of_window(limit.window_millis), key, now),
+            BurstCount::MemberFirst => add(self.firsts.of_window(limit.window_millis), key, now),
+        }
+        if let Some(user) = who.user {
+            let timeline = self.seen.of_window(limit.window_millis);
+            if timeline.get(key ^ user, now).is_none_or(|newest| newest.at != now) {
+                timeline.push(key ^ user, now, Seen);
+            }
+        }
+    }
+}
+
+impl Bursts {
+    /// Counts a click that is not invalid toward the limit at `index`.
+    pub(super) fn count(
+        &mut self,
+        index: usize,
+        limit: &BurstLimit,
+        who: &Burster,
+        now: UnixMillis,
+    ) -> Tallied {
+        let slot = self.slot(index, limit.scope);
+        let count = slot.decide(limit, who, now);
+        slot.enter(limit, who, count, now);
+        let key = key_of(who.scoped(limit.scope));
+        let (reached, number) = match count {
+            BurstCount::None => return Tallied { count, over: None },
+            BurstCount::Click => (total(&slot.clicks, key, now), limit.limit),
+            BurstCount::MemberFirst => (total(&slot.firsts, key, now), limit.member_limit),
+        };
+        Tallied { count, over: (reached >= number).then_some(number) }
+    }
+
+    /// Enters a stored click as it was counted then.
+    pub(super) fn recount(
+        &mut self,
+        index: usize,
+        limit: &BurstLimit,
+        who: &Burster,
+        count: BurstCount,
+        at: UnixMillis,
+    ) {
+        self.slot(index, limit.scope).enter(limit, who, count, at);
+    }
+
+    /// Lets everything leave that no longer counts.
+    pub(super) fn expire(&mut self, now: UnixMillis) {
+        for slot in &mut self.0 {
+            slot.clicks.expire(now);
+            slot.firsts.expire(now);
+            slot.seen.expire(now);
+        }
+    }
+
+    pub(super) fn shrink(&mut self) {
+        for slot in &mut self.0 {
+            slot.clicks.shrink();
+            slot.firsts.shrink();
+            slot.seen.shrink();
+        }
+    }
+
+    pub(super) fn memory_bytes(&self) -> usize {
+        let held =
+            |slot: &Slot| slot.clicks.memory_bytes() + slot.firsts.memory_bytes() + slot.seen.memory_bytes();
+        self.0.capacity() * size_of::<Slot>() + self.0.iter().map(held).sum::<usize>()
+    }
+
+    /// Everything live, sorted: what future verdicts depend on.
+    pub(super) fn canonical_bytes(&self, now: UnixMillis, out: &mut Vec<u8>) {
+        let mut lines: Vec<[u64; 6]> = Vec::new();
+        for slot in &self.0 {
+            let head = (slot.index as u64) << 8 | slot.scope as u64;
+            let mut line = |kind: u64, window_millis: i64, key: u64, at: UnixMillis, here: u64| {
+                lines.push([head, kind, window_millis as u64, key, at.0 as u64, here]);
+            };
+            for (kind, counts) in [(1, &slot.clicks), (2, &slot.firsts)] {
+                for timeline in counts.iter() {
+                    let live = |item: &Item<Tally>| timeline.is_live(item.at, now);
+                    for item in timeline.all().filter(live) {
+                        line(kind, timeline.window_millis(), item.key, item.at, item.payload.here.into());
+                    }
+                }
+            }
+            for timeline in slot.seen.iter() {
+                for item in timeline.newest().filter(|item| timeline.is_live(item.at, now)) {
+                    line(3, timeline.window_millis(), item.key, item.at, 1);
+                }
+            }
+        }
+        lines.sort_unstable();
+        out.extend_from_slice(&(lines.len() as u64).to_le_bytes());
+        lines.iter().flatten().for_each(|word| out.extend_from_slice(&word.to_le_bytes()));
+    }
+
+    fn slot(&mut self, index: usize, scope: LimitScope) -> &mut Slot {
+        let known = self.0.iter().position(|slot| slot.index == index && slot.scope == scope);
+        let at = known.unwrap_or_else(|| {
+            let slot = Slot {
+                index,
+                scope,
+                clicks: Generations::default(),
+                firsts: Generations::default(),
+                seen: Generations::default(),
+            };
+            self.0.reserve_exact(1);
+            self.0.push(slot);
+            self.0.len() - 1
+        });
+        &mut self.0[at]
+    }
+}

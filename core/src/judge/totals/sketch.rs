@@ -1,0 +1,234 @@
+//! How many distinct visitors, in at most 2.5 KB whatever their number.
+//!
+//! Problem: each head and rollup row tells its distinct visitors, rows of one range are merged, and
+//! replay must give the same bytes. So the sketch depends on the set of visitors only, never on their
+//! order or on how often each came.
+//!
+//! Two forms. Up to [`SPARSE_MAX`] visitors are listed (5 bytes of their hash each, ascending): exact.
+//! Beyond, a HyperLogLog of 4,096 registers of 5 bits: 1.6 % standard error. A set is listed if and
+//! only if it has at most that many members, so equal sets have equal bytes.
+//!
+//! ```text
+//!   (nothing)                      no visitor
+//!   1, then 5 bytes each           the first 40 bits of every hash, big-endian, ascending
+//!   2, then 2,560 bytes            registers, 8 to every 5 bytes, low bits first
+//! ```
+
+/// The longest list.
+const SPARSE_MAX: usize = 256;
+/// Bytes of a listed hash.
+const LISTED_BYTES: usize = 5;
+/// Bits of a hash that are looked at: 12 choose the register, 28 its value.
+const REST_BITS: u32 = 28;
+const REGISTERS: usize = 4_096;
+const REGISTER_BITS: usize = 5;
+const DENSE_BYTES: usize = REGISTERS * REGISTER_BITS / 8;
+const LIST: u8 = 1;
+const DENSE: u8 = 2;
+
+/// Stored bytes that are no sketch.
+#[derive(Debug, thiserror::Error, Clone, PartialEq, Eq)]
+#[error("not a visitor sketch: {0}")]
+pub struct SketchError(&'static str);
+
+/// An order-independent sketch of distinct visitors.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct VisitorSketch {
+    bytes: Vec<u8>,
+}
+
+impl VisitorSketch {
+    /// Enters a visitor by a uniform 64-bit hash.
+    pub fn insert(&mut self, visitor: u64) {
+        let listed = visitor >> 24;
+        match self.bytes.first() {
+            Some(&DENSE) => self.raise(listed),
+            Some(_) => self.list(listed),
+            None => {
+                self.bytes.reserve_exact(1 + LISTED_BYTES);
+                self.bytes.push(LIST);
+                self.bytes.extend_from_slice(&to_bytes(listed));
+            }
+        }
+    }
+
+    /// Enters all visitors of another sketch.
+    pub fn merge(&mut self, other: &Self) {
+        match other.bytes.first() {
+            None => {}
+            Some(&DENSE) => {
+                self.make_dense();
+                for register in 0..REGISTERS {
+                    self.raise_register(register, other.register(register));
+                }
+            }
+            Some(_) => {
+                for entry in other.bytes[1..].chunks_exact(LISTED_BYTES) {
+                    self.insert(from_bytes(entry) << 24);
+                }
+            }
+        }
+    }
+
+    /// How many there are: exact up to 256, then within about 1.6 %.
+    pub fn estimate(&self) -> u64 {
+        match self.bytes.first() {
+            None => 0,
+            Some(&DENSE) => self.estimate_dense().round() as u64,
+            Some(_) => (self.bytes.len() / LISTED_BYTES) as u64,
+        }
+    }
+
+    /// The bytes to store.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Back from stored bytes.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, SketchError> {
+        match bytes.split_first() {
+            None => {}
+            Some((&LIST, list)) => {
+                if list.is_empty() || list.len() % LISTED_BYTES != 0 || list.len() / LISTED_BYTES > SPARSE_MAX
+                {
+                    return Err(SketchError("a list of the wrong length"));
+                }
+                let entries: Vec<&[u8]> = list.chunks_exact(LISTED_BYTES).collect();
+                if entries.windows(2).any(|pair| pair[0] >= pair[1]) {
+                    return Err(SketchError("a list out of order"));
+                }
+            }
+            Some((&DENSE, registers)) => {
+                if registers.len() != DENSE_BYTES {
+                    return Err(SketchError("registers of the wrong length"));
+                }
+            }
+            Some(_) => return Err(SketchError("an unknown form")),
+        }
+        Ok(Self { bytes: bytes.to_vec() })
+    }
+
+    pub(in crate::judge) fn memory_bytes(&self) -> usize {
+        self.bytes.capacity()
+    }
+
+    fn list(&mut self, listed: u64) {
+        let entry = to_bytes(listed);
+        let list = &self.bytes[1..];
+        let (mut low, mut high) = (0, list.len() / LISTED_BYTES);
+        while low < high {
+            let middle = usize::midpoint(low, high);
+            match list[middle * LISTED_BYTES..][..LISTED_BYTES].cmp(&entry) {
+                std::cmp::Ordering::Less => low = middle + 1,
+                std::cmp::Ordering::Equal => return,
+                std::cmp::Ordering::Greater => high = middle,
+            }
+        }
+        if list.len() / LISTED_BYTES == SPARSE_MAX {
+            self.make_dense();
+            return self.raise(listed);
+        }
+        let at = 1 + low * LISTED_BYTES;
+        self.bytes.splice(at..at, entry);
+    }
+
+    fn make_dense(&mut self) {
+        if self.bytes.first() == Some(&DENSE) {
+            return;
+        }
+        let list = std::mem::replace(&mut self.bytes, vec![0; 1 + DENSE_BYTES]);
+        self.bytes[0] = DENSE;
+        for entry in list.get(1..).unwrap_or_default().chunks_exact(LISTED_BYTES) {
+            self.raise(from_bytes(entry));
+        }
+    }
+
+    fn raise(&mut self, listed: u64) {
+        let rest = listed & ((1 << REST_BITS) - 1);
+        // 1 for a leading one bit, 29 for no bit at all.
+        let value = rest.leading_zeros() - (64 - REST_BITS) + 1;
+        self.raise_register((listed >> REST_BITS) as usize, value.into());
+    }
+
+    fn raise_register(&mut self, register: usize, value: u64) {
+        let old = self.register(register);
+        if value > old {
+            let shift = register % 8 * REGISTER_BITS;
+            let start = 1 + register / 8 * REGISTER_BITS;
+            let group = self.group(register) ^ (old ^ value) << shift;
+            self.bytes[start..start + REGISTER_BITS].copy_from_slice(&group.to_le_bytes()[..REGISTER_BITS]);
+        }
+    }
+
+    fn register(&self, register: usize) -> u64 {
+        self.group(register) >> (register % 8 * REGISTER_BITS) & 0x1f
+    }
+
+    /// The 40 bits that hold a register and its seven neighbours.
+    fn group(&self, register: usize) -> u64 {
+        let start = 1 + register / 8 * REGISTER_BITS;
+        let mut group = [0; 8];
+        group[..REGISTER_BITS].copy_from_slice(&self.bytes[start..start + REGISTER_BITS]);
+        u64::from_le_bytes(group)
+    }
+
+    /// Ertl's improved estimator ("New cardinality estimation algorithms for HyperLogLog sketches",
+    /// 2017): no bias at either end, no tables. It uses only operations that IEEE 754 rounds exactly,
+    /// so every machine tells the same number.
+    fn estimate_dense(&self) -> f64 {
+        let registers = REGISTERS as f64;
+        let mut of_value = [0u32; REST_BITS as usize + 2];
+        for register in 0..REGISTERS {
+            let value = (self.register(register) as usize).min(of_value.len() - 1);
+            of_value[value] += 1;
+        }
+        let share = |value: usize| f64::from(of_value[value]) / registers;
+        let mut z = registers * tau(1.0 - share(REST_BITS as usize + 1));
+        for count in of_value[1..=REST_BITS as usize].iter().rev() {
+            z = 0.5 * (z + f64::from(*count));
+        }
+        z += registers * sigma(share(0));
+        registers * registers / (2.0 * std::f64::consts::LN_2 * z)
+    }
+}
+
+fn to_bytes(listed: u64) -> [u8; LISTED_BYTES] {
+    let [_, _, _, bytes @ ..] = listed.to_be_bytes();
+    bytes
+}
+
+fn from_bytes(entry: &[u8]) -> u64 {
+    entry.iter().fold(0, |value, byte| value << 8 | u64::from(*byte))
+}
+
+fn sigma(x: f64) -> f64 {
+    if x >= 1.0 {
+        return f64::INFINITY;
+    }
+    let (mut x, mut y, mut z) = (x, 1.0, x);
+    loop {
+        x *= x;
+        let before = z;
+        z += x * y;
+        y += y;
+        if z == before {
+            return z;
+        }
+    }
+}
+
+fn tau(x: f64) -> f64 {
+    if x <= 0.0 || x >= 1.0 {
+        return 0.0;
+    }
+    let (mut x, mut y, mut z) = (x, 1.0, 1.0 - x);
+    loop {
+        x = x.sqrt();
+        let before = z;
+        y *= 0.5;
+        z -= (1.0 - x) * (1.0 - x) * y;
+        if z == before {
+            return z / 3.0;
+        }
+    }
+}
