@@ -96,8 +96,7 @@ fn agent(number: u64) -> String {
         ),
         _ => format!(
             "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) \
-             Chrome/{version}.0.{}.0 Safari/537.36",
-            number
+             Chrome/{version}.0.{number}.0 Safari/537.36"
         ),
     }
 }

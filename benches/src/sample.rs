@@ -34,7 +34,7 @@ pub fn gonggu_id(number: u64) -> GongguId {
 
 /// A time-ordered id of this number, as the journal's writer would make it.
 fn click_id(number: u64, at: UnixMillis) -> ClickId {
-    let millis = at.0.unsigned_abs() as u128;
+    let millis = u128::from(at.0.unsigned_abs());
     let random = u128::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15) & 0x3fff_ffff_ffff_ffff;
     ClickId(Uuid::from_u128(millis << 80 | 0x7000 << 64 | 0x8000_0000_0000_0000 | random))
 }
