@@ -28,7 +28,10 @@ fn recovery(criterion: &mut Criterion) {
     let journal = open(folder.path());
     for start in (0..CLICKS).step_by(BATCH_ENTRIES) {
         let end = (start + BATCH_ENTRIES as u64).min(CLICKS);
-        let last = (start..end).map(|number| journal.append(&sample::facts(number, 0))).last();
+        let mut last = None;
+        for number in start..end {
+            last = Some(journal.append(&sample::facts(number, 0)));
+        }
         runtime.block_on(last.unwrap()).unwrap();
     }
     drop(journal);
