@@ -1,1 +1,26 @@
-//! actors
+//! The actors that turn the log into stored verdicts.
+//!
+//! ```text
+//!   root ── supervises ──▶ partition ── supervises ──▶ gonggu, gonggu, gonggu …
+//!                            │  ▲
+//!            reader task ────┘  └──── store task        (one batch each at a time)
+//! ```
+//!
+//! A partition reads its log in batches, sends each gonggu its clicks in one message, collects the
+//! verdicts, and hands the batch with its position to the store while the next one is being judged.
+//! Everybody outside sees only [`TrackingHandle`].
+//!
+//! Invariants: messages flow one way (nobody awaits an actor); every queue is bounded by permits taken
+//! before reading; a gonggu's state is loaded only when all earlier batches that touched it are stored.
+
+mod gonggu;
+mod handle;
+mod partition;
+mod root;
+mod rules;
+#[cfg(test)]
+mod tests;
+
+pub use handle::{
+    PartitionStatus, PartitionStep, TrackingConfig, TrackingDeps, TrackingError, TrackingHandle, spawn,
+};

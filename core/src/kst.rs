@@ -14,17 +14,17 @@ pub const DAY_MILLIS: i64 = 24 * HOUR_MILLIS;
 
 /// The start of the minute that `at` lies in.
 pub fn minute_start(at: UnixMillis) -> UnixMillis {
-    UnixMillis(at.0 - at.0.rem_euclid(MINUTE_MILLIS))
+    UnixMillis(at.0.saturating_sub(at.0.rem_euclid(MINUTE_MILLIS)))
 }
 
 /// The start of the hour that `at` lies in (the same in UTC and Seoul).
 pub fn hour_start(at: UnixMillis) -> UnixMillis {
-    UnixMillis(at.0 - at.0.rem_euclid(HOUR_MILLIS))
+    UnixMillis(at.0.saturating_sub(at.0.rem_euclid(HOUR_MILLIS)))
 }
 
 /// The Seoul midnight at or before `at`.
 pub fn day_start(at: UnixMillis) -> UnixMillis {
-    UnixMillis(at.0 - (at.0 + KST_OFFSET_MILLIS).rem_euclid(DAY_MILLIS))
+    UnixMillis(at.0.saturating_sub(at.0.saturating_add(KST_OFFSET_MILLIS).rem_euclid(DAY_MILLIS)))
 }
 
 #[cfg(test)]
@@ -40,6 +40,13 @@ mod tests {
     fn a_seoul_day_starts_at_fifteen_utc() {
         assert_eq!(day_start(at("2026-11-23T14:59:59.999Z")), at("2026-11-22T15:00:00Z"));
         assert_eq!(day_start(at("2026-11-23T15:00:00Z")), at("2026-11-23T15:00:00Z"));
+    }
+
+    #[test]
+    fn the_ends_of_time_do_not_overflow() {
+        for at in [UnixMillis::MIN, UnixMillis::MAX] {
+            assert!(minute_start(at) <= at && hour_start(at) <= at && day_start(at) <= at);
+        }
     }
 
     #[test]

@@ -12,6 +12,10 @@
 //! Two sides, two traits. The edge appends through [`ClickSink`]; the judge reads through
 //! [`ClickLog`]. One conformance suite ([`conformance`]) is passed by every provider.
 
+pub mod codec;
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
+pub mod journal;
 #[cfg(any(test, feature = "conformance"))]
 pub mod memory;
 
@@ -57,14 +61,20 @@ impl AppendError {
     }
 }
 
+/// Resolves when a write is durable, or never will be.
+type Durability = Pin<Box<dyn Future<Output = Result<(), AppendError>> + Send>>;
+
 /// A click on its way to the disk. Resolves when the write that covers it is durable, or never will
 /// be. Dropping it does not take the click back.
 #[must_use = "an append is acknowledged only when awaited"]
 pub struct PendingClick {
     /// `None`: refused at the door.
     receipt: Result<ClickReceipt, AppendError>,
-    wait: Option<Pin<Box<dyn Future<Output = Result<(), AppendError>> + Send>>>,
+    wait: Option<Durability>,
 }
+
+/// Resolves when the covering write is durable, or never will be.
+type Durability = Pin<Box<dyn Future<Output = Result<(), AppendError>> + Send>>;
 
 impl PendingClick {
     /// A click refused at the door.
@@ -118,6 +128,7 @@ pub trait ClickSink: Send + Sync + 'static {
 
 /// One entry of a partition.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly every entry is a click; a box each would cost more")]
 pub enum LogEntry {
     /// A click.
     Click(RawClick),

@@ -121,7 +121,11 @@ impl ClickStore for MemoryStore {
         }))
     }
 
-    async fn quarantined(&self, partition: PartitionId, after: Position) -> Result<Vec<Position>, StoreError> {
+    async fn quarantined(
+        &self,
+        partition: PartitionId,
+        after: Position,
+    ) -> Result<Vec<Position>, StoreError> {
         let rows = self.rows.lock();
         let found = rows.0.quarantined.iter().filter(|(of, position)| *of == partition && *position > after);
         Ok(found.map(|(_, position)| *position).collect())

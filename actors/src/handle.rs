@@ -1,0 +1,205 @@
+//! What the rest of the program sees of the actors: a cheap handle and a status to watch.
+
+use crate::root::{Root, RootArguments, RootMessage};
+use gonggumoa_core::clock::UnixMillis;
+use gonggumoa_core::ids::{PartitionId, Position};
+use gonggumoa_core::judge::rules::RulesSettings;
+use gonggumoa_core::live::Counters;
+use gonggumoa_core::log::ClickLog;
+use gonggumoa_core::store::{ClickStore, PartitionProgress};
+use ractor::{Actor, ActorRef};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// Bounds of the judging side; the edge never waits for any of them.
+#[derive(Clone, Debug)]
+pub struct TrackingConfig {
+    /// Most entries of one batch. A larger one spreads a transaction's cost over more clicks; this one
+    /// is judged in under 10 ms and stored in well under a second.
+    pub batch_entries_max: usize,
+    /// Least time between the starts of two batches that were not full: at moderate traffic one
+    /// transaction carries many clicks, and figures are still only a fraction of a second old.
+    pub batch_interval: Duration,
+    /// A gonggu without clicks for this long leaves memory. Longer than the usual windows, so that a
+    /// gonggu rarely loads clicks that still matter.
+    pub idle_after: Duration,
+    /// How often idle gonggus are looked for.
+    pub idle_check_interval: Duration,
+    /// Most gonggus in memory; beyond it the longest idle leave early.
+    pub live_gonggus_max: usize,
+    /// First wait after a failure of the store or of an actor; doubled up to `retry_max`.
+    pub retry_min: Duration,
+    /// Longest wait between two tries.
+    pub retry_max: Duration,
+}
+
+impl Default for TrackingConfig {
+    fn default() -> Self {
+        Self {
+            batch_entries_max: 32_768,
+            batch_interval: Duration::from_millis(200),
+            idle_after: Duration::from_secs(600),
+            idle_check_interval: Duration::from_secs(5),
+            live_gonggus_max: 200_000,
+            retry_min: Duration::from_millis(50),
+            retry_max: Duration::from_secs(5),
+        }
+    }
+}
+
+/// What the actors work with.
+#[derive(Clone)]
+pub struct TrackingDeps {
+    /// The log to judge.
+    pub log: Arc<dyn ClickLog>,
+    /// Where verdicts go.
+    pub store: Arc<dyn ClickStore>,
+    /// Who is told the live totals.
+    pub counters: Arc<dyn Counters>,
+    /// The rules as configured now; a version is made of them if they differ from the one in force.
+    pub rules: RulesSettings,
+    /// Called before each fold, to make it fail.
+    #[cfg(test)]
+    pub(crate) hook: Option<crate::gonggu::FoldHook>,
+}
+
+/// Why tracking cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum TrackingError {
+    /// The actor system refused.
+    #[error("the tracking actors could not be started: {0}")]
+    Spawn(String),
+}
+
+impl TrackingError {
+    /// Whether the same call may work later.
+    pub fn retryable(&self) -> bool {
+        match self {
+            Self::Spawn(_) => false,
+        }
+    }
+}
+
+/// What a partition is doing.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum PartitionStep {
+    /// Asking log and store where it stands.
+    Opening,
+    /// Judging and storing.
+    Running,
+    /// Failed; will be opened again.
+    Restarting {
+        /// What failed.
+        problem: String,
+    },
+    /// Everything in the closed log is stored.
+    Drained,
+}
+
+/// A partition's place and health.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PartitionStatus {
+    /// What it is doing.
+    pub step: PartitionStep,
+    /// How far it is stored.
+    pub progress: Option<PartitionProgress>,
+    /// Gonggus in memory.
+    pub live_gonggus: usize,
+    /// How often it was started again.
+    pub restarts: u64,
+}
+
+pub(crate) type StatusMap = BTreeMap<PartitionId, PartitionStatus>;
+
+/// A cheap handle on the judging side.
+#[derive(Clone)]
+pub struct TrackingHandle {
+    root: ActorRef<RootMessage>,
+    status: watch::Receiver<StatusMap>,
+}
+
+/// Starts the actors on the runtime of the caller.
+///
+/// # Errors
+/// When the actor system itself refuses; a log or store that cannot be reached is not an error but a
+/// status: it is tried again.
+pub async fn spawn(config: TrackingConfig, deps: TrackingDeps) -> Result<TrackingHandle, TrackingError> {
+    let statuses = deps
+        .log
+        .partitions()
+        .into_iter()
+        .map(|id| {
+            (
+                id,
+                PartitionStatus {
+                    step: PartitionStep::Opening,
+                    progress: None,
+                    live_gonggus: 0,
+                    restarts: 0,
+                },
+            )
+        })
+        .collect();
+    let (sender, status) = watch::channel(statuses);
+    let arguments = RootArguments { config, deps, status: Arc::new(sender) };
+    let (root, _) =
+        Actor::spawn(None, Root, arguments).await.map_err(|error| TrackingError::Spawn(error.to_string()))?;
+    Ok(TrackingHandle { root, status })
+}
+
+impl TrackingHandle {
+    /// Status of every partition, now.
+    pub fn status(&self) -> BTreeMap<PartitionId, PartitionStatus> {
+        self.status.borrow().clone()
+    }
+
+    /// Status of every partition, to be watched.
+    pub fn watch(&self) -> watch::Receiver<BTreeMap<PartitionId, PartitionStatus>> {
+        self.status.clone()
+    }
+
+    /// The time before which every click is stored, over all partitions.
+    pub fn complete_through(&self) -> UnixMillis {
+        self.status
+            .borrow()
+            .values()
+            .map(|status| {
+                status.progress.as_ref().map_or(UnixMillis::MIN, PartitionProgress::complete_through)
+            })
+            .min()
+            .unwrap_or(UnixMillis::MIN)
+    }
+
+    /// Waits until the partition is stored through `position`; false at the deadline.
+    pub async fn stored_through(
+        &self,
+        partition: PartitionId,
+        position: Position,
+        deadline: Duration,
+    ) -> bool {
+        self.wait(deadline, |statuses| {
+            statuses
+                .get(&partition)
+                .and_then(|status| status.progress.as_ref())
+                .is_some_and(|progress| progress.position.through >= position)
+        })
+        .await
+    }
+
+    /// Waits until all that is in the closed log is stored, then stops the actors. False when the
+    /// deadline came first: what is not stored stays in the log for the next start.
+    pub async fn drain(&self, deadline: Duration) -> bool {
+        let drained = self
+            .wait(deadline, |statuses| statuses.values().all(|status| status.step == PartitionStep::Drained))
+            .await;
+        let _ = self.root.get_cell().stop_and_wait(None, Some(Duration::from_secs(1))).await;
+        drained
+    }
+
+    async fn wait(&self, deadline: Duration, reached: impl FnMut(&StatusMap) -> bool) -> bool {
+        let mut status = self.status.clone();
+        matches!(tokio::time::timeout(deadline, status.wait_for(reached)).await, Ok(Ok(_)))
+    }
+}

@@ -1,0 +1,38 @@
+//! What a partition is told, by its tasks and its gonggus. Nobody waits for an answer.
+
+use crate::gonggu::Folded;
+use gonggumoa_core::ids::GongguId;
+use gonggumoa_core::judge::rules::RulesHistory;
+use gonggumoa_core::judge::state::GongguState;
+use gonggumoa_core::log::LogBatch;
+use gonggumoa_core::store::PartitionProgress;
+use tokio::sync::OwnedSemaphorePermit;
+
+/// A batch read from the log, with the permit that bounds how many wait.
+pub(crate) struct ReadBatch {
+    pub(crate) batch: LogBatch,
+    pub(crate) permit: OwnedSemaphorePermit,
+}
+
+pub(crate) enum PartitionMessage {
+    /// Log and store are open: this is where to go on.
+    Opened {
+        progress: Option<PartitionProgress>,
+        history: Box<RulesHistory>,
+        quarantined: Vec<gonggumoa_core::ids::Position>,
+    },
+    /// The next entries.
+    Read(Box<ReadBatch>),
+    /// The log was closed and all of it has been read.
+    EndOfLog,
+    /// States asked for, ready to fold for `batch`.
+    Loaded { batch: u64, states: Vec<(GongguId, Box<GongguState>)> },
+    /// A gonggu's answer.
+    Folded(Box<Folded>),
+    /// The batch in flight is stored.
+    Stored,
+    /// Looks for idle gonggus.
+    IdleCheck,
+    /// A task of the partition cannot go on; the partition ends and is opened again.
+    Failed(String),
+}

@@ -1,0 +1,276 @@
+//! The actor of one partition: it carries out what [`state::PartitionState`] decides.
+//!
+//! It supervises its gonggus: one that panics is loaded again after everything before is stored, and
+//! the click on which it panics twice is quarantined. When a task of its own fails for good, the
+//! partition ends; the root opens it again from what is stored.
+
+mod messages;
+mod state;
+mod tasks;
+
+pub(crate) use messages::PartitionMessage;
+
+use crate::gonggu::{Fold, Gonggu, GongguArguments, GongguContext};
+use crate::handle::{PartitionStep, StatusMap, TrackingConfig, TrackingDeps};
+use gonggumoa_core::clock::UnixMillis;
+use gonggumoa_core::ids::{GongguId, PartitionId, Position};
+use gonggumoa_core::judge::state::GongguState;
+use gonggumoa_core::log::LogPosition;
+use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
+use state::{Effect, PartitionState};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+pub(crate) struct Partition;
+
+pub(crate) struct PartitionArguments {
+    pub(crate) id: PartitionId,
+    pub(crate) config: TrackingConfig,
+    pub(crate) deps: TrackingDeps,
+    pub(crate) status: Arc<watch::Sender<StatusMap>>,
+}
+
+struct Child {
+    actor: ActorRef<Fold>,
+    generation: u64,
+    folding_position: Arc<AtomicU64>,
+}
+
+pub(crate) struct PartitionShell {
+    arguments: PartitionArguments,
+    context: Arc<GongguContext>,
+    /// `None` until opened.
+    state: Option<PartitionState>,
+    children: HashMap<GongguId, Child>,
+    gonggus: HashMap<ActorId, GongguId>,
+    /// States loaded, waiting for their actor to be started.
+    restored: HashMap<GongguId, Box<GongguState>>,
+    /// Aborted when the shell is dropped.
+    tasks: JoinSet<()>,
+    started: tokio::time::Instant,
+}
+
+impl Actor for Partition {
+    type Msg = PartitionMessage;
+    type State = PartitionShell;
+    type Arguments = PartitionArguments;
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<PartitionMessage>,
+        arguments: PartitionArguments,
+    ) -> Result<PartitionShell, ActorProcessingErr> {
+        let context = Arc::new(GongguContext {
+            partition: myself.clone(),
+            store: Arc::clone(&arguments.deps.store),
+            config: arguments.config.clone(),
+            #[cfg(test)]
+            hook: arguments.deps.hook.clone(),
+        });
+        let mut tasks = JoinSet::new();
+        tasks.spawn(tasks::open(myself.clone(), arguments.id, arguments.deps.clone()));
+        myself.send_interval(arguments.config.idle_check_interval, || PartitionMessage::IdleCheck);
+        Ok(PartitionShell {
+            arguments,
+            context,
+            state: None,
+            children: HashMap::new(),
+            gonggus: HashMap::new(),
+            restored: HashMap::new(),
+            tasks,
+            started: tokio::time::Instant::now(),
+        })
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<PartitionMessage>,
+        message: PartitionMessage,
+        shell: &mut PartitionShell,
+    ) -> Result<(), ActorProcessingErr> {
+        while shell.tasks.try_join_next().is_some() {}
+        let now = shell.now();
+        let effects = match (message, shell.state.as_mut()) {
+            (PartitionMessage::Opened { progress, history, quarantined }, None) => {
+                let after = progress.as_ref().map(|progress| progress.position);
+                shell.update_status(|status| {
+                    status.step = PartitionStep::Running;
+                    status.progress.clone_from(&progress);
+                });
+                shell.release(after).await;
+                shell.state = Some(PartitionState::new(shell.arguments.id, progress, *history, quarantined));
+                let arguments = &shell.arguments;
+                let read = tasks::read(
+                    myself.clone(),
+                    arguments.id,
+                    arguments.deps.clone(),
+                    after,
+                    arguments.config.clone(),
+                );
+                shell.tasks.spawn(read);
+                Vec::new()
+            }
+            (PartitionMessage::Failed(problem), _) => return Err(problem.into()),
+            (PartitionMessage::Read(batch), Some(state)) => state.read(*batch, now),
+            (PartitionMessage::EndOfLog, Some(state)) => state.end_of_log(),
+            (PartitionMessage::Loaded { batch, states }, Some(state)) => {
+                let gonggu_ids: Vec<GongguId> = states.iter().map(|(id, _)| *id).collect();
+                shell.restored.extend(states);
+                state.loaded(batch, gonggu_ids, now)
+            }
+            (PartitionMessage::Folded(folded), Some(state)) => state.folded(*folded, now),
+            (PartitionMessage::Stored, Some(state)) => state.stored(now),
+            (PartitionMessage::IdleCheck, Some(state)) => {
+                let idle_millis = shell.arguments.config.idle_after.as_millis() as i64;
+                let leaving =
+                    state.idle(now.plus_millis(-idle_millis), shell.arguments.config.live_gonggus_max);
+                let live_gonggus = state.live_gonggus();
+                if !leaving.is_empty() {
+                    shell.update_status(|status| status.live_gonggus = live_gonggus);
+                }
+                leaving
+            }
+            (_, _) => Vec::new(),
+        };
+        shell.carry_out(&myself, effects).await
+    }
+
+    async fn handle_supervisor_evt(
+        &self,
+        myself: ActorRef<PartitionMessage>,
+        event: SupervisionEvent,
+        shell: &mut PartitionShell,
+    ) -> Result<(), ActorProcessingErr> {
+        let (actor, problem) = match event {
+            SupervisionEvent::ActorStarted(_) | SupervisionEvent::ProcessGroupChanged(_) => return Ok(()),
+            SupervisionEvent::ActorTerminated(actor, _, _) => (actor, "stopped".to_owned()),
+            SupervisionEvent::ActorFailed(actor, error) => (actor, error.to_string()),
+        };
+        let Some(gonggu_id) = shell.gonggus.remove(&actor.get_id()) else { return Ok(()) };
+        let Some(child) = shell.children.remove(&gonggu_id) else { return Ok(()) };
+        let position = Position(child.folding_position.load(Ordering::Relaxed));
+        tracing::error!(gonggu.id = %gonggu_id, log.position = %position, gonggu.problem = problem,
+            "a gonggu's actor failed and will be loaded again");
+        metrics::counter!("judge_gonggu_failures_total").increment(1);
+        let Some(state) = shell.state.as_mut() else { return Ok(()) };
+        let effects = state.failed(gonggu_id, child.generation, position)?;
+        shell.carry_out(&myself, effects).await
+    }
+}
+
+impl PartitionShell {
+    /// A monotonic time for idleness; never compared with anything outside this shell.
+    fn now(&self) -> UnixMillis {
+        UnixMillis(self.started.elapsed().as_millis() as i64)
+    }
+
+    async fn carry_out(
+        &mut self,
+        myself: &ActorRef<PartitionMessage>,
+        effects: Vec<Effect>,
+    ) -> Result<(), ActorProcessingErr> {
+        for effect in effects {
+            match effect {
+                Effect::Load { batch, requests } => {
+                    let Some(state) = &self.state else { continue };
+                    let store = Arc::clone(&self.arguments.deps.store);
+                    let config = self.arguments.config.clone();
+                    self.tasks.spawn(tasks::load(
+                        myself.clone(),
+                        batch,
+                        requests,
+                        state.history().clone(),
+                        store,
+                        config,
+                    ));
+                }
+                Effect::Fold { gonggu_id, generation, batch, clicks, rules } => {
+                    self.start_if_restored(myself, gonggu_id, generation)?;
+                    let (Some(state), Some(child)) = (&self.state, self.children.get(&gonggu_id)) else {
+                        continue;
+                    };
+                    let fold = Fold {
+                        batch,
+                        clicks,
+                        rules,
+                        quarantined: state.quarantined(),
+                        stored_through: state.stored_through(),
+                    };
+                    // An actor that is gone has sent its supervisor an event, which mends it.
+                    let _ = child.actor.send_message(fold);
+                }
+                Effect::Store(batch) => {
+                    let store = Arc::clone(&self.arguments.deps.store);
+                    self.tasks.spawn(tasks::store(
+                        myself.clone(),
+                        batch,
+                        store,
+                        self.arguments.config.clone(),
+                    ));
+                }
+                Effect::Announce { progress, totals } => {
+                    self.release(Some(progress.position)).await;
+                    self.arguments.deps.counters.publish(&totals).await;
+                    let live_gonggus = self.state.as_ref().map_or(0, PartitionState::live_gonggus);
+                    metrics::gauge!("judge_live_gonggus").set(live_gonggus as f64);
+                    metrics::gauge!("judge_complete_through_seconds")
+                        .set(progress.complete_through().0 as f64 / 1_000.0);
+                    self.update_status(|status| {
+                        status.progress = Some(progress);
+                        status.live_gonggus = live_gonggus;
+                    });
+                }
+                Effect::Leave(gonggu_id) => {
+                    if let Some(child) = self.children.remove(&gonggu_id) {
+                        self.gonggus.remove(&child.actor.get_id());
+                        child.actor.stop(None);
+                    }
+                }
+                Effect::Drained => {
+                    self.update_status(|status| status.step = PartitionStep::Drained);
+                    myself.stop(None);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn start_if_restored(
+        &mut self,
+        myself: &ActorRef<PartitionMessage>,
+        gonggu_id: GongguId,
+        generation: u64,
+    ) -> Result<(), ActorProcessingErr> {
+        let Some(state) = self.restored.remove(&gonggu_id) else { return Ok(()) };
+        let folding_position = Arc::new(AtomicU64::new(0));
+        let arguments = GongguArguments {
+            id: gonggu_id,
+            generation,
+            state,
+            folding_position: Arc::clone(&folding_position),
+            context: Arc::clone(&self.context),
+        };
+        let (actor, _) =
+            ractor::ActorRuntime::spawn_linked_instant(None, Gonggu, arguments, myself.get_cell())?;
+        self.gonggus.insert(actor.get_id(), gonggu_id);
+        self.children.insert(gonggu_id, Child { actor, generation, folding_position });
+        Ok(())
+    }
+
+    async fn release(&self, position: Option<LogPosition>) {
+        if let Some(position) = position {
+            self.arguments.deps.log.release(self.arguments.id, "judge", position).await;
+        }
+    }
+
+    fn update_status(&self, update: impl FnOnce(&mut crate::handle::PartitionStatus)) {
+        self.arguments.status.send_modify(|statuses| {
+            if let Some(status) = statuses.get_mut(&self.arguments.id) {
+                update(status);
+            }
+        });
+    }
+}

@@ -1,0 +1,179 @@
+//! What a partition waits for, each in a task of its own that answers with a message: opening, reading,
+//! loading, storing. They end with the partition (the shell aborts them when it stops).
+
+use super::messages::{PartitionMessage, ReadBatch};
+use crate::handle::{TrackingConfig, TrackingDeps};
+use crate::root::backoff;
+use gonggumoa_core::ids::{PartitionId, Position};
+use gonggumoa_core::judge::rules::RulesHistory;
+use gonggumoa_core::judge::state::GongguState;
+use gonggumoa_core::log::{LogError, LogPosition, LogReader};
+use gonggumoa_core::store::{ClickStore, GongguSnapshot, JudgedBatch, LoadRequest, StoreError};
+use ractor::ActorRef;
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::sync::Semaphore;
+
+/// Batches that may wait to be judged: one beside the one being delivered.
+const QUEUED_BATCHES_MAX: usize = 2;
+/// Gonggus loaded by one question to the store: some thousand rows at a time.
+const LOAD_GONGGUS_MAX: usize = 4_096;
+
+type Partition = ActorRef<PartitionMessage>;
+
+/// Finds where to go on and which rules are in force.
+pub(super) async fn open(partition: Partition, id: PartitionId, deps: TrackingDeps) {
+    let opened = async {
+        let progress = deps.store.progress(id).await.map_err(|error| chain(&error))?;
+        let history = crate::rules::history(&deps, id).await.map_err(|error| chain(&error))?;
+        let after = progress.as_ref().map_or(Position(0), |progress| progress.position.through);
+        let quarantined = deps.store.quarantined(id, after).await.map_err(|error| chain(&error))?;
+        Ok::<_, String>(PartitionMessage::Opened { progress, history: Box::new(history), quarantined })
+    };
+    let message = opened.await.unwrap_or_else(PartitionMessage::Failed);
+    let _ = partition.send_message(message);
+}
+
+/// Reads batch after batch; at moderate traffic a batch waits a little so that it carries more.
+pub(super) async fn read(
+    partition: Partition,
+    id: PartitionId,
+    deps: TrackingDeps,
+    after: Option<LogPosition>,
+    config: TrackingConfig,
+) {
+    let message = match deps.log.reader(id, after).await {
+        Ok(reader) => read_to_end(&partition, reader, &config).await,
+        Err(error) => PartitionMessage::Failed(chain(&error)),
+    };
+    let _ = partition.send_message(message);
+}
+
+async fn read_to_end(
+    partition: &Partition,
+    mut reader: Box<dyn LogReader>,
+    config: &TrackingConfig,
+) -> PartitionMessage {
+    let door = Arc::new(Semaphore::new(QUEUED_BATCHES_MAX));
+    loop {
+        let Ok(permit) = Arc::clone(&door).acquire_owned().await else { return PartitionMessage::EndOfLog };
+        let started = tokio::time::Instant::now();
+        let batch = match reader.next(config.batch_entries_max).await {
+            Ok(batch) => batch,
+            Err(LogError::Closed) => return PartitionMessage::EndOfLog,
+            Err(error) => return PartitionMessage::Failed(chain(&error)),
+        };
+        let full = batch.entries.len() >= config.batch_entries_max;
+        let read = PartitionMessage::Read(Box::new(ReadBatch { batch, permit }));
+        if partition.send_message(read).is_err() {
+            return PartitionMessage::EndOfLog;
+        }
+        if !full {
+            tokio::time::sleep_until(started + config.batch_interval).await;
+        }
+    }
+}
+
+/// Loads and restores gonggus, in bounded questions.
+pub(super) async fn load(
+    partition: Partition,
+    batch: u64,
+    requests: Vec<LoadRequest>,
+    history: RulesHistory,
+    store: Arc<dyn ClickStore>,
+    config: TrackingConfig,
+) {
+    for chunk in requests.chunks(LOAD_GONGGUS_MAX) {
+        let snapshots = match retrying(&config, "load", || store.load(chunk)).await {
+            Ok(snapshots) => snapshots,
+            Err(error) => {
+                let _ = partition.send_message(PartitionMessage::Failed(chain(&error)));
+                return;
+            }
+        };
+        let message = match restore(chunk, &snapshots, &history) {
+            Ok(states) => PartitionMessage::Loaded { batch, states },
+            Err(problem) => PartitionMessage::Failed(problem),
+        };
+        if partition.send_message(message).is_err() {
+            return;
+        }
+    }
+}
+
+fn restore(
+    requests: &[LoadRequest],
+    snapshots: &[GongguSnapshot],
+    history: &RulesHistory,
+) -> Result<Vec<(gonggumoa_core::ids::GongguId, Box<GongguState>)>, String> {
+    requests
+        .iter()
+        .zip(snapshots)
+        .map(|(request, snapshot)| {
+            let mut state =
+                GongguState::restore(request.gonggu_id, snapshot, history).map_err(|error| chain(&error))?;
+            for key in &request.rollups {
+                if !snapshot.rollups.iter().any(|rollup| rollup.key == *key) {
+                    state.insert_rollup(*key, None);
+                }
+            }
+            Ok((request.gonggu_id, Box::new(state)))
+        })
+        .collect()
+}
+
+/// Stores a batch, trying again for as long as the store may come back.
+pub(super) async fn store(
+    partition: Partition,
+    batch: Arc<JudgedBatch>,
+    store: Arc<dyn ClickStore>,
+    config: TrackingConfig,
+) {
+    let started = Instant::now();
+    let message = match retrying(&config, "store", || store.store(&batch)).await {
+        Ok(()) => {
+            metrics::histogram!("judge_store_seconds").record(started.elapsed().as_secs_f64());
+            metrics::counter!("judge_clicks_stored_total").increment(batch.clicks.len() as u64);
+            PartitionMessage::Stored
+        }
+        Err(error) => PartitionMessage::Failed(chain(&error)),
+    };
+    let _ = partition.send_message(message);
+}
+
+async fn retrying<T, F: Future<Output = Result<T, StoreError>>>(
+    config: &TrackingConfig,
+    what: &'static str,
+    mut call: impl FnMut() -> F,
+) -> Result<T, StoreError> {
+    let mut failures = 0;
+    loop {
+        match call().await {
+            Err(error) if error.retryable() => {
+                failures += 1;
+                let wait = backoff(config, failures);
+                tracing::warn!(
+                    store.call = what,
+                    store.problem = chain(&error),
+                    retry.millis = wait.as_millis() as u64,
+                    "the click store did not answer and will be asked again"
+                );
+                metrics::counter!("judge_store_retries_total").increment(1);
+                tokio::time::sleep(wait).await;
+            }
+            result => return result,
+        }
+    }
+}
+
+/// An error with its causes, for a status and a log line.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,59 @@
+//! Which rules version judges which position of a partition.
+//!
+//! Invariant: an activation is stored before any verdict is made with it, at a position that nobody
+//! can have folded yet (after the durable end seen when the change was noticed), and the first stored
+//! one wins. So whoever folds a position later uses the same version.
+
+use crate::handle::TrackingDeps;
+use gonggumoa_core::ids::{PartitionId, Position};
+use gonggumoa_core::judge::rules::{Rules, RulesActivation, RulesError, RulesHistory};
+use gonggumoa_core::log::LogError;
+use gonggumoa_core::store::StoreError;
+use std::sync::Arc;
+
+/// Why the rules in force are not known.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RulesLoadError {
+    /// The store did not answer.
+    #[error("the rules versions could not be read or written: {0}")]
+    Store(#[from] StoreError),
+    /// The log did not answer.
+    #[error("the log's end could not be read: {0}")]
+    Log(#[from] LogError),
+    /// A version this binary cannot run.
+    #[error("a rules version cannot be run: {0}")]
+    Rules(#[from] RulesError),
+}
+
+/// Reads the history and, if the configured settings differ from the version in force, stores and
+/// activates the next version.
+pub(crate) async fn history(
+    deps: &TrackingDeps,
+    partition: PartitionId,
+) -> Result<RulesHistory, RulesLoadError> {
+    let configured = deps.store.put_rules(&deps.rules).await?;
+    let mut activations = deps.store.activations(partition).await?;
+    let in_force = activations.last().copied();
+    if in_force.is_none_or(|activation| activation.version != configured.version) {
+        // Before the first activation nothing was ever judged, so it covers the log from its start.
+        let from = match in_force {
+            None => Position(0),
+            Some(last) => {
+                let end = deps.log.durable_end(partition).await?;
+                Position(end.0.max(last.from.0) + 1)
+            }
+        };
+        let stored =
+            deps.store.activate(RulesActivation { partition, from, version: configured.version }).await?;
+        tracing::info!(partition.id = %partition, rules.version = stored.version, rules.from = %stored.from,
+            "a rules version comes into force");
+        activations = deps.store.activations(partition).await?;
+    }
+    let mut versions = Vec::new();
+    for stored in deps.store.rules().await? {
+        if activations.iter().any(|activation| activation.version == stored.version) {
+            versions.push(Arc::new(Rules::compile(&stored)?));
+        }
+    }
+    Ok(RulesHistory::new(versions, activations)?)
+}

@@ -1,0 +1,103 @@
+//! The first admin: made on the command line or from the settings, since nobody can sign up as one.
+
+use secrecy::{ExposeSecret, SecretString};
+use sqlx::PgPool;
+use uuid::Uuid;
+
+/// About 270 ms a guess on today's machines.
+pub const BCRYPT_COST: u32 = 12;
+
+/// What came of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Created {
+    /// The account is new.
+    New,
+    /// An admin with this e-mail was there already; nothing was changed.
+    WasAdmin,
+    /// Somebody else has this e-mail; nothing was changed.
+    Taken,
+}
+
+/// Why there is no admin.
+#[derive(Debug, thiserror::Error)]
+pub enum AdminError {
+    /// The password cannot be hashed.
+    #[error("the password cannot be hashed")]
+    Hash(#[source] bcrypt::BcryptError),
+    /// The database said no.
+    #[error("cannot store the account")]
+    Database(#[from] sqlx::Error),
+    /// The process is stopping.
+    #[error("interrupted")]
+    Interrupted(#[source] tokio::task::JoinError),
+}
+
+impl AdminError {
+    /// Would the same call, made later, possibly succeed?
+    pub fn retryable(&self) -> bool {
+        match self {
+            Self::Hash(_) => false,
+            Self::Database(_) | Self::Interrupted(_) => true,
+        }
+    }
+}
+
+/// Makes an admin unless the e-mail (NFC, compared without regard to case) is taken. An existing account is
+/// never raised to admin: whoever can sign up with an address would choose who is.
+pub async fn create(pool: &PgPool, email: &str, password: &SecretString) -> Result<Created, AdminError> {
+    if let Some(found) = find(pool, email).await? {
+        return Ok(found);
+    }
+    let hash = hash_password(password.clone()).await?;
+    let inserted = sqlx::query!(
+        "INSERT INTO users (id, email, password_hash, nickname, role)
+         VALUES ($1, $2, $3, '관리자', 'admin') ON CONFLICT (lower(email)) DO NOTHING",
+        Uuid::now_v7(),
+        email,
+        hash
+    )
+    .execute(pool)
+    .await?;
+    if inserted.rows_affected() == 1 {
+        return Ok(Created::New);
+    }
+    Ok(find(pool, email).await?.unwrap_or(Created::Taken))
+}
+
+/// bcrypt off the async threads.
+pub(crate) async fn hash_password(password: SecretString) -> Result<String, AdminError> {
+    tokio::task::spawn_blocking(move || bcrypt::non_truncating_hash(password.expose_secret(), BCRYPT_COST))
+        .await
+        .map_err(AdminError::Interrupted)?
+        .map_err(AdminError::Hash)
+}
+
+async fn find(pool: &PgPool, email: &str) -> Result<Option<Created>, sqlx::Error> {
+    let is_admin = sqlx::query_scalar!(
+        r#"SELECT role = 'admin' AS "is_admin!" FROM users WHERE lower(email) = lower($1)"#,
+        email
+    )
+    .fetch_optional(pool)
+    .await?;
+    Ok(is_admin.map(|is_admin| if is_admin { Created::WasAdmin } else { Created::Taken }))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+
+    use super::*;
+
+    #[sqlx::test(migrations = "../migrations/postgres")]
+    async fn an_admin_is_made_once_and_nobody_is_raised(pool: PgPool) {
+        let password = SecretString::from("a long sentence");
+        assert_eq!(create(&pool, "Admin@b.example", &password).await.unwrap(), Created::New);
+        assert_eq!(create(&pool, "admin@B.example", &password).await.unwrap(), Created::WasAdmin);
+        let hash: String =
+            sqlx::query_scalar("SELECT password_hash FROM users").fetch_one(&pool).await.unwrap();
+        assert!(bcrypt::verify("a long sentence", &hash).unwrap() && hash.starts_with("$2b$12$"), "{hash}");
+
+        sqlx::query("UPDATE users SET role = 'buyer'").execute(&pool).await.unwrap();
+        assert_eq!(create(&pool, "admin@b.example", &password).await.unwrap(), Created::Taken);
+    }
+}

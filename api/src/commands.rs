@@ -1,0 +1,243 @@
+//! The command line: what can be asked of the binary, and with which number it ends.
+//!
+//! Exit codes: 0 done, 1 failed, 2 a setting or argument is wrong (nothing was opened). What a command is
+//! asked for goes to standard output, everything else to standard error.
+//!
+//! Commands beside a running server join its private database instead of starting a second one.
+
+mod password;
+
+use crate::admin_account::{self, Created};
+use crate::config::{self, Config};
+use crate::database::{Database, Ownership};
+use crate::secrets::{self, SecretsFolder};
+use crate::{migrate, seed, telemetry};
+use anyhow::{Context, bail};
+use clap::{Parser, Subcommand};
+use indicatif::{ProgressBar, ProgressStyle};
+use secrecy::ExposeSecret;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Enough for one command.
+const CONNECTIONS_MAX: u32 = 4;
+const EXIT_FAILED: u8 = 1;
+const EXIT_CONFIG: u8 = 2;
+
+/// 공구모아: lists group buys, and counts every click on them once.
+#[derive(Debug, Parser)]
+#[command(
+    name = "gonggumoa",
+    version,
+    about,
+    after_help = "Settings are environment variables; see .env.example."
+)]
+pub struct Cli {
+    /// What to do; `serve` when nothing is said.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve everything (the default)
+    Serve,
+    /// Bring the database's schema to this version and end
+    Migrate,
+    /// Make an admin account
+    CreateAdmin {
+        /// Its e-mail address
+        #[arg(long)]
+        email: String,
+        /// Read the password from the first line of standard input instead of asking for it
+        #[arg(long)]
+        password_stdin: bool,
+    },
+    /// Fill in demo data; again changes nothing
+    Seed {
+        /// Also make this many open gonggus, for load runs
+        #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=10_000_000))]
+        scale: u32,
+        /// Also send demo clicks to the running server
+        #[arg(long)]
+        clicks: bool,
+    },
+    /// Look after the click journal
+    Journal {
+        /// What to do with it
+        #[command(subcommand)]
+        command: JournalCommand,
+    },
+}
+
+/// The journal's commands.
+#[derive(Debug, Subcommand)]
+pub enum JournalCommand {
+    /// Check every record of every segment; changes nothing
+    Verify {
+        /// The journal's folder [default: DATA_DIR/journal]
+        dir: Option<PathBuf>,
+    },
+}
+
+/// What the composition root does; everything else is done here.
+#[derive(Clone, Copy, Debug)]
+pub struct Root {
+    /// Serves until the process is told to stop.
+    pub serve: fn(Config) -> anyhow::Result<()>,
+    /// Checks a journal: what to show, and whether it is sound.
+    pub verify_journal: fn(&Path) -> anyhow::Result<(String, bool)>,
+}
+
+/// The whole program, from arguments to exit code.
+pub fn run(root: Root) -> ExitCode {
+    let cli = Cli::parse();
+    let config = match Config::from_environment() {
+        Ok(config) => config,
+        Err(error) => {
+            // Standard error may be closed; the exit code says it too.
+            let _ = writeln!(io::stderr(), "gonggumoa: {error}");
+            return ExitCode::from(EXIT_CONFIG);
+        }
+    };
+    telemetry::start_logging(&config.log);
+    match dispatch(cli.command.unwrap_or(Command::Serve), config, root) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "gonggumoa: {error:#}");
+            ExitCode::from(EXIT_FAILED)
+        }
+    }
+}
+
+fn dispatch(command: Command, config: Config, root: Root) -> anyhow::Result<()> {
+    match command {
+        Command::Serve => (root.serve)(config),
+        Command::Migrate => with_database(&config, async |_, _| print("데이터베이스가 최신 상태입니다\n")),
+        Command::CreateAdmin { email, password_stdin } => create_admin(&config, &email, password_stdin),
+        Command::Seed { scale, clicks } => seed(&config, scale, clicks),
+        Command::Journal { command: JournalCommand::Verify { dir } } => {
+            let dir = dir.unwrap_or_else(|| config.data_dir.join("journal"));
+            let (text, is_sound) = (root.verify_journal)(&dir)?;
+            print(&text)?;
+            if is_sound { Ok(()) } else { bail!("the journal in {} is not sound", dir.display()) }
+        }
+    }
+}
+
+/// Opens the database, migrates it, does the work and closes it again, interrupted or not.
+fn with_database(
+    config: &Config,
+    work: impl AsyncFnOnce(&sqlx::PgPool, &Path) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let data_dir = secrets::prepare_data_dir(&config.data_dir)?;
+    let runtime = tokio::runtime::Runtime::new().context("cannot start the async runtime")?;
+    runtime.block_on(async {
+        let database = Database::open(config, &data_dir, Ownership::OwnOrJoin).await?;
+        let pool = database.pool(CONNECTIONS_MAX);
+        let whole = async {
+            migrate::run(&database.options()).await?;
+            work(&pool, &data_dir).await
+        };
+        let result = tokio::select! {
+            result = whole => result,
+            _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
+        };
+        pool.close().await;
+        let stopped = database.stop().await;
+        result?;
+        Ok(stopped?)
+    })
+}
+
+fn create_admin(config: &Config, email: &str, password_stdin: bool) -> anyhow::Result<()> {
+    let email = config::check_email(email).map_err(|problem| anyhow::anyhow!("{email:?} {problem}"))?;
+    let password = if password_stdin { password::from_stdin()? } else { password::ask()? };
+    config::check_password(password.expose_secret())
+        .map_err(|problem| anyhow::anyhow!("the password {problem}"))?;
+    with_database(config, async |pool, _| match admin_account::create(pool, &email, &password).await? {
+        Created::New => print(&format!("관리자 계정을 만들었습니다: {email}\n")),
+        Created::WasAdmin => bail!("{email} is an admin already; the password was not changed"),
+        Created::Taken => bail!("{email} belongs to an account that is not an admin"),
+    })
+}
+
+fn seed(config: &Config, scale: u32, clicks: bool) -> anyhow::Result<()> {
+    with_database(config, async |pool, data_dir| {
+        let folder = SecretsFolder::open(data_dir)?;
+        let bar = progress_bar(seed::steps(scale), "데모 데이터");
+        let report = seed::sow(pool, &folder, scale, &bar).await?;
+        bar.finish_and_clear();
+        print(&summary(config, &report))?;
+        if clicks {
+            let bar = progress_bar(0, "데모 클릭");
+            let address = config.http.address();
+            let sent = seed::send_clicks(address, &report.accounts, &report.gonggus, &bar).await?;
+            bar.finish_and_clear();
+            print(&format!("\n데모 클릭 {sent}건을 기록했습니다\n"))?;
+        }
+        Ok(())
+    })
+}
+
+fn summary(config: &Config, report: &seed::SeedReport) -> String {
+    let mut text = "데모 계정 (비밀번호는 DATA_DIR/secrets/demo.json에 있습니다)\n".to_owned();
+    for account in &report.accounts {
+        let line =
+            format!("  {:<10} {:<38} {}\n", account.role, account.email, account.password.expose_secret());
+        text.push_str(&line);
+    }
+    text.push_str("\n데모 공구\n");
+    for gonggu in &report.gonggus {
+        let address = config.http.address();
+        text.push_str(&format!(
+            "  {:<9} http://{address}/go/{}  {}\n",
+            gonggu.status, gonggu.id, gonggu.title
+        ));
+    }
+    text
+}
+
+/// Without a length (0) it spins.
+fn progress_bar(length: u64, message: &'static str) -> ProgressBar {
+    let bar = if length == 0 { ProgressBar::new_spinner() } else { ProgressBar::new(length) };
+    if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len}")
+        && length > 0
+    {
+        bar.set_style(style);
+    }
+    bar.with_message(message)
+}
+
+fn print(text: &str) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        // `gonggumoa seed | head`: the reader has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result.context("cannot write to standard output"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent_and_serves_by_default() {
+        Cli::command().debug_assert();
+        assert!(Cli::parse_from(["gonggumoa"]).command.is_none());
+        let cli = Cli::parse_from(["gonggumoa", "seed", "--scale", "100000", "--clicks"]);
+        assert!(matches!(cli.command, Some(Command::Seed { scale: 100_000, clicks: true })));
+        assert!(Cli::try_parse_from(["gonggumoa", "create-admin"]).is_err());
+        let cli = Cli::parse_from(["gonggumoa", "journal", "verify", "/var/j"]);
+        let Some(Command::Journal { command: JournalCommand::Verify { dir } }) = cli.command else {
+            panic!()
+        };
+        assert_eq!(dir, Some(PathBuf::from("/var/j")));
+    }
+}

@@ -1,0 +1,154 @@
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use super::*;
+use secrecy::ExposeSecret;
+
+fn read(pairs: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    Config::from_variables(pairs.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect())
+}
+
+fn error(pairs: &[(&str, &str)]) -> String {
+    read(pairs).expect_err("must be refused").to_string()
+}
+
+#[test]
+fn nothing_is_required_and_empty_is_unset() {
+    let config = read(&[("API_PORT", "  "), ("DATABASE_URL", ""), ("ROLES", "all")]).unwrap();
+    assert_eq!(config.http.address().to_string(), "127.0.0.1:8000");
+    assert_eq!(config.data_dir, PathBuf::from("data"));
+    assert!(config.database.url.is_none());
+    assert_eq!(config.rules.dedup_window, Duration::from_secs(300));
+    assert_eq!(config.rules.limits.len(), 1);
+    assert_eq!((config.rules.limits[0].limit, config.rules.limits[0].member_limit), (60, 1_000));
+    assert_eq!(config.shutdown_timeout, Duration::from_secs(20));
+    assert_eq!(config.metrics_addr.unwrap().to_string(), "127.0.0.1:9464");
+    assert_eq!(config.journal, JournalConfig { max_bytes: 8 << 30, reserve_bytes: 1 << 30 });
+}
+
+#[test]
+fn lists_come_as_json_or_with_commas() {
+    for text in ["10.0.0.0/8, 192.168.1.5 ,", r#"["10.0.0.0/8","192.168.1.5"]"#] {
+        let config = read(&[("TRUSTED_PROXIES", text)]).unwrap();
+        let proxies: Vec<String> = config.http.trusted_proxies.iter().map(ToString::to_string).collect();
+        assert_eq!(proxies, ["10.0.0.0/8", "192.168.1.5/32"]);
+    }
+    let config = read(&[("CORS_ORIGINS", "https://A.example:443,http://localhost:3000")]).unwrap();
+    assert_eq!(config.http.cors_origins, ["https://a.example", "http://localhost:3000"]);
+}
+
+#[test]
+fn one_start_shows_every_problem_with_name_cause_and_example() {
+    let text = error(&[("API_PORT", "80a"), ("DEDUP_WINDOW_SECONDS", "0"), ("METRICS_ADDR", "9000")]);
+    assert_eq!(
+        text,
+        "3 settings are wrong:\
+         \n  API_PORT: \"80a\" is not a whole number from 0 to 65535 (example: API_PORT=8000)\
+         \n  DEDUP_WINDOW_SECONDS: \"0\" must be from 1 to 86400 (example: DEDUP_WINDOW_SECONDS=300)\
+         \n  METRICS_ADDR: \"9000\" is neither an address with a port nor off (example: METRICS_ADDR=127.0.0.1:9464)"
+    );
+}
+
+#[test]
+fn each_bad_value_is_explained() {
+    let cases: &[(&str, &str, &str)] = &[
+        ("API_HOST", "here", "\"here\" is not an IP address"),
+        ("API_PORT", "65536", "is not a whole number from 0 to 65535"),
+        ("CORS_ORIGINS", "*", "\"*\" would hand every site the visitors' credentials"),
+        ("CORS_ORIGINS", "https://a.example/", "must end after the host or port, without a slash"),
+        ("CORS_ORIGINS", "[1]", "is not an array of strings"),
+        ("FRONTEND_URL", "ftp://a.example", "must start with http:// or https://"),
+        ("FRONTEND_URL", "https://a:b@c.example", "must not hold a user name or password"),
+        ("TRUSTED_PROXIES", "10.0.0.0/8,proxy", "has bad entries: \"proxy\" is neither an address nor"),
+        ("JWT_ALGORITHM", "RS256", "must be HS256, HS384 or HS512"),
+        ("ACCESS_TOKEN_EXPIRE_MINUTES", "-1", "is not a whole number from 1 to 1440"),
+        ("REFRESH_TOKEN_EXPIRE_DAYS", "31", "must be from 1 to 30"),
+        ("FRAUD_IP_LIMIT", "0", "must be from 1 to 1000000"),
+        ("FRAUD_IP_MEMBER_LIMIT", "30", "is 30, below the limit of everybody (60)"),
+        ("IP_RETENTION_DAYS", "0", "must be from 1 to 400"),
+        ("JOURNAL_MAX_BYTES", "1GB", "is not a number of bytes (plain, or with KiB, MiB, GiB, TiB)"),
+        ("JOURNAL_MAX_BYTES", "1MiB", "must be at least 67108864 bytes"),
+        ("JOURNAL_MAX_BYTES", "99999999TiB", "is too large"),
+        ("DISK_RESERVE_BYTES", "8GiB", "is 8589934592 bytes, not below JOURNAL_MAX_BYTES (8589934592 bytes)"),
+        ("SHUTDOWN_TIMEOUT_SECONDS", "0", "must be from 1 to 600"),
+        ("ADMIN_EMAIL", "admin", "\"admin\" is not an e-mail address"),
+        ("ADMIN_PASSWORD", "long enough", "ADMIN_EMAIL: is missing although ADMIN_PASSWORD is set"),
+        ("LOG_FORMAT", "xml", "must be text or json"),
+        ("RUST_LOG", "a=b=c", "is not a log filter"),
+        ("ROLES", "edge", "must be all (edge, judge and api together): this build serves one machine only"),
+        ("ROLES", "cook", "\"cook\" is not a role"),
+        ("KAFKA_BROKERS", "k:9092", "this build serves one machine only"),
+        ("SCYLLA_NODES", "s:9042", "this build serves one machine only"),
+        ("REDIS_URL", "redis://r", "this build serves one machine only"),
+        ("METRICS_ADDR", "127.0.0.1:8000", "is the same as API_HOST and API_PORT"),
+        ("PG_NICE", "20", "must be from 0 to 19"),
+    ];
+    for (name, value, expected) in cases {
+        let text = error(&[(name, value)]);
+        assert!(text.contains(expected), "{name}={value} said: {text}");
+        assert!(text.contains(name), "{name}={value} said: {text}");
+    }
+}
+
+#[test]
+fn secrets_are_never_shown() {
+    let secret = "hunter2-hunter2";
+    let long = format!("postgres://u:{secret}@[bad/db");
+    for (name, value) in [
+        ("DATABASE_URL", long.as_str()),
+        ("DATABASE_URL", &format!("mysql://u:{secret}@h/db")),
+        ("JWT_SECRET_KEY", secret),
+        ("ADDRESS_HASH_KEY", secret),
+        ("ADMIN_PASSWORD", &secret.repeat(9)),
+    ] {
+        let text = error(&[(name, value)]);
+        assert!(text.contains(name) && text.contains("not shown") && !text.contains(secret), "{text}");
+    }
+    let config = read(&[
+        ("DATABASE_URL", &format!("postgres://u:{secret}@h/db")),
+        ("JWT_SECRET_KEY", &secret.repeat(3)),
+        ("ADDRESS_HASH_KEY", &"ab".repeat(32)),
+        ("ADMIN_EMAIL", "a@b.example"),
+        ("ADMIN_PASSWORD", secret),
+    ])
+    .unwrap();
+    let debug = format!("{config:?}");
+    assert!(!debug.contains(secret) && !debug.contains("abab"), "{debug}");
+    assert_eq!(config.admin.unwrap().password.expose_secret(), secret);
+}
+
+#[test]
+fn a_key_must_fit_its_algorithm() {
+    let key = "k".repeat(32);
+    assert!(read(&[("JWT_SECRET_KEY", &key)]).is_ok());
+    let text = error(&[("JWT_SECRET_KEY", &key), ("JWT_ALGORITHM", "HS512")]);
+    assert!(text.contains("has 32 bytes; HS512 needs at least 64"), "{text}");
+}
+
+#[test]
+fn the_network_limit_is_off_until_asked_for() {
+    let config = read(&[("FRAUD_NETWORK_LIMIT", "600"), ("FRAUD_NETWORK_WINDOW_SECONDS", "10")]).unwrap();
+    let limit = config.rules.limits[1];
+    assert_eq!((limit.limit, limit.window_millis, limit.member_limit), (600, 10_000, 10_000));
+    assert_eq!(read(&[("FRAUD_NETWORK_LIMIT", "off")]).unwrap().rules.limits.len(), 1);
+}
+
+#[test]
+fn an_env_file_is_read_and_a_bad_line_named_by_number_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join(".env");
+    std::fs::write(&file, "# note\nAPI_PORT=8001\nexport JWT_ALGORITHM='HS384'\nAPI_PORT=9\n").unwrap();
+    let variables = read_env_file(&file).unwrap();
+    assert_eq!((variables["API_PORT"].as_str(), variables["JWT_ALGORITHM"].as_str()), ("8001", "HS384"));
+
+    std::fs::write(&file, "API_PORT=8001\nJWT SECRET hunter2\n").unwrap();
+    let problem = read_env_file(&file).unwrap_err();
+    assert!(problem.text.contains("setting number 2") && !problem.text.contains("hunter2"), "{problem:?}");
+}
+
+#[test]
+fn e_mail_addresses_are_composed() {
+    assert_eq!(check_email(" 한@b.example ").unwrap(), "한@b.example");
+    for bad in ["", "@b.example", "a@b", "a b@c.example", "a@@b.example", "a@.example"] {
+        assert!(check_email(bad).is_err(), "{bad}");
+    }
+}

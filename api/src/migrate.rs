@@ -1,0 +1,108 @@
+//! Brings the database's schema to this binary's version.
+//!
+//! Invariants: one process at a time (an advisory lock of the session, named by the database, which a killed
+//! process leaves with its session); each migration in its own transaction; a database that a newer binary
+//! has migrated is refused, because this one would write rows that the newer one no longer understands.
+
+use sqlx::ConnectOptions;
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{Connection, PgConnection};
+
+static MIGRATIONS: Migrator = sqlx::migrate!("../migrations/postgres");
+
+/// Why the schema is not this binary's.
+#[derive(Debug, thiserror::Error)]
+pub enum SchemaError {
+    /// A newer binary was here.
+    #[error(
+        "the database was migrated by a newer version (migration {found}; this binary knows up to {newest}): \
+         start that version, or restore the backup from before it"
+    )]
+    Newer {
+        /// The unknown migration.
+        found: i64,
+        /// Our last.
+        newest: i64,
+    },
+    /// A migration of ours is not what was applied.
+    #[error("migration {0} was applied in another form than this binary holds")]
+    Changed(i64),
+    /// The database could not be reached.
+    #[error("cannot reach the database to migrate it")]
+    Unreachable(#[source] sqlx::Error),
+    /// A migration failed; nothing of it stays.
+    #[error("cannot migrate the database")]
+    Failed(#[source] MigrateError),
+}
+
+impl SchemaError {
+    /// Would the same call, made later, possibly succeed?
+    pub fn retryable(&self) -> bool {
+        match self {
+            Self::Unreachable(_) => true,
+            Self::Newer { .. } | Self::Changed(_) | Self::Failed(_) => false,
+        }
+    }
+}
+
+/// Applies what is missing. Waits for another process that is at it.
+pub async fn run(options: &PgConnectOptions) -> Result<(), SchemaError> {
+    // A connection of its own: after a failure the lock goes with it.
+    let mut connection = options.connect().await.map_err(SchemaError::Unreachable)?;
+    let result = run_on(&MIGRATIONS, &mut connection).await;
+    // The lock is the server's to release when the session ends, in order or not.
+    let _ = connection.close().await;
+    result
+}
+
+async fn run_on(migrations: &Migrator, connection: &mut PgConnection) -> Result<(), SchemaError> {
+    let newest = migrations.iter().map(|migration| migration.version).max().unwrap_or(0);
+    migrations.run(connection).await.map_err(|error| match error {
+        MigrateError::VersionMissing(found) if found > newest => SchemaError::Newer { found, newest },
+        MigrateError::VersionMismatch(version) | MigrateError::VersionMissing(version) => {
+            SchemaError::Changed(version)
+        }
+        MigrateError::Execute(source) => SchemaError::Unreachable(source),
+        other => SchemaError::Failed(other),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+
+    use super::*;
+    use sqlx::postgres::PgPoolOptions;
+
+    async fn own_options(pool: PgPoolOptions, options: PgConnectOptions) -> PgConnectOptions {
+        drop(pool);
+        options
+    }
+
+    #[sqlx::test(migrations = false)]
+    async fn two_starts_at_once_migrate_once(pool: PgPoolOptions, options: PgConnectOptions) {
+        let options = own_options(pool, options).await;
+        let (first, second) = tokio::join!(run(&options), run(&options));
+        first.unwrap();
+        second.unwrap();
+        run(&options).await.unwrap();
+    }
+
+    #[sqlx::test(migrations = false)]
+    async fn a_newer_database_is_refused(pool: PgPoolOptions, options: PgConnectOptions) {
+        let options = own_options(pool, options).await;
+        run(&options).await.unwrap();
+        let mut connection = options.connect().await.unwrap();
+        sqlx::query(
+            "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+             VALUES (29991231000000, 'later', true, '', 0)",
+        )
+        .execute(&mut connection)
+        .await
+        .unwrap();
+        let error = run(&options).await.unwrap_err();
+        assert!(matches!(error, SchemaError::Newer { found: 29_991_231_000_000, .. }), "{error}");
+        assert!(error.to_string().contains("newer version") && !error.retryable());
+    }
+}
