@@ -81,8 +81,11 @@ impl std::fmt::Display for Gonggu {
 
 impl Api {
     pub(crate) fn new(deployment: &Deployment) -> Self {
-        let http =
-            Client::builder().redirect(redirect::Policy::none()).timeout(Duration::from_secs(30)).build().unwrap();
+        let http = Client::builder()
+            .redirect(redirect::Policy::none())
+            .timeout(Duration::from_secs(30))
+            .build()
+            .unwrap();
         Self { http, base_url: deployment.base_url(), token: None }
     }
 
@@ -114,7 +117,10 @@ impl Api {
     pub(crate) async fn login(&self, email: &str, password: &str) -> (StatusCode, Value) {
         let request = self.request(Method::POST, "/api/v1/auth/login");
         let address = Visitor::new().address().to_owned();
-        answer(request.header("X-Forwarded-For", address).json(&json!({"email": email, "password": password}))).await
+        answer(
+            request.header("X-Forwarded-For", address).json(&json!({"email": email, "password": password})),
+        )
+        .await
     }
 
     /// A request with this client's sign-in; `path` from the root.

@@ -6,13 +6,14 @@ use super::wait::{LONG, eventually};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{Connection, Row};
 use std::fs;
+use std::path::{Path, PathBuf};
 use uuid::Uuid;
 
 /// The embedded cluster's role and database.
 const CLUSTER_NAME: &str = "gonggumoa";
 
 impl Deployment {
-    /// Connects by the socket that postmaster.pid names; waits while the cluster recovers.
+    /// Connects by the socket that lies beside postmaster.pid, or that it names; waits while the cluster recovers.
     pub(crate) async fn database(&self) -> PgConnection {
         eventually("the embedded cluster takes connections", LONG, async || {
             let options = self.connect_options()?;
@@ -21,31 +22,22 @@ impl Deployment {
         .await
     }
 
-    /// Lines 4 and 5 of postmaster.pid are the port and the socket's folder.
+    /// Lines 4 and 5 of postmaster.pid are the port and the socket's folder. The server may know that
+    /// folder by a name that means nothing to us (a descriptor of its own), so its own place is tried first.
     fn connect_options(&self) -> Result<PgConnectOptions, String> {
         let file = find_files(&self.data_dir(), "postmaster.pid", 3).pop().ok_or("no postmaster.pid")?;
         let text = fs::read_to_string(&file).map_err(|error| error.to_string())?;
         let lines: Vec<&str> = text.lines().map(str::trim).collect();
         let port = lines.get(3).and_then(|line| line.parse().ok()).ok_or("no port yet")?;
-        let socket = lines.get(4).filter(|line| !line.is_empty());
-        let options = PgConnectOptions::new_without_pgpass()
-            .port(port)
-            .username(CLUSTER_NAME)
-            .database(CLUSTER_NAME);
-        let options = match socket {
+        let beside = file.parent().map(Path::to_owned);
+        let beside = beside.filter(|folder| folder.join(format!(".s.PGSQL.{port}")).exists());
+        let named = lines.get(4).filter(|line| !line.is_empty()).map(PathBuf::from);
+        let options =
+            PgConnectOptions::new_without_pgpass().port(port).username(CLUSTER_NAME).database(CLUSTER_NAME);
+        Ok(match beside.or(named) {
             Some(folder) => options.socket(folder),
             None => options.host("127.0.0.1"),
-        };
-        Ok(match self.cluster_password() {
-            Some(password) => options.password(&password),
-            None => options,
         })
-    }
-
-    fn cluster_password(&self) -> Option<String> {
-        let secrets = fs::read_dir(self.data_dir().join("secrets")).ok()?;
-        let file = secrets.flatten().find(|entry| entry.file_name().to_string_lossy().contains("postgres"))?;
-        Some(fs::read_to_string(file.path()).ok()?.trim().to_owned())
     }
 }
 

@@ -23,8 +23,8 @@ pub(crate) struct LoadPlan {
     pub(crate) visitors: u32,
     /// Whether clients come back after a lost or closed connection.
     pub(crate) returns: bool,
-    /// Extra header lines of every request, each ended by CR LF.
-    pub(crate) extra_headers: Vec<u8>,
+    /// Ends every user agent and referer, to make clicks wide.
+    pub(crate) padding: String,
 }
 
 impl LoadPlan {
@@ -35,7 +35,7 @@ impl LoadPlan {
             connections: 12,
             visitors: 3_000,
             returns: true,
-            extra_headers: Vec::new(),
+            padding: String::new(),
         }
     }
 }
@@ -97,8 +97,7 @@ pub(crate) struct Load {
 
 impl Load {
     pub(crate) fn start(plan: &LoadPlan) -> Self {
-        let mut load =
-            Self { tally: Arc::default(), stop: Arc::default(), clients: JoinSet::new() };
+        let mut load = Self { tally: Arc::default(), stop: Arc::default(), clients: JoinSet::new() };
         let next = Arc::new(AtomicU32::new(0));
         for _ in 0..plan.connections {
             let client = Client {
@@ -191,6 +190,7 @@ impl Client {
         let visitor = number % self.plan.visitors;
         let body = format!("{{\"gonggu_id\":\"{gonggu}\"}}");
         request.clear();
+        let padding = &self.plan.padding;
         let first_lines = match number % 16 {
             3 => format!(
                 "POST /api/v1/tracking/click HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: {}\r\n",
@@ -198,17 +198,17 @@ impl Client {
             ),
             7 => format!("HEAD /go/{gonggu} HTTP/1.1\r\n"),
             11 => format!("GET /api/v1/go/{gonggu} HTTP/1.1\r\nSec-Purpose: prefetch\r\n"),
-            _ => format!("GET /go/{gonggu} HTTP/1.1\r\nReferer: https://instagram.com/p/{visitor}\r\n"),
+            _ => format!(
+                "GET /go/{gonggu} HTTP/1.1\r\nReferer: https://instagram.com/p/{visitor}{padding}\r\n"
+            ),
         };
         request.extend_from_slice(first_lines.as_bytes());
         let rest = format!(
-            "Host: localhost\r\nX-Forwarded-For: {}\r\nUser-Agent: {}\r\n",
+            "Host: localhost\r\nX-Forwarded-For: {}\r\nUser-Agent: {}{padding}\r\n\r\n",
             address(0x00f0_0000 + visitor),
             browser(visitor as usize % 7)
         );
         request.extend_from_slice(rest.as_bytes());
-        request.extend_from_slice(&self.plan.extra_headers);
-        request.extend_from_slice(b"\r\n");
         if number % 16 == 3 {
             request.extend_from_slice(body.as_bytes());
         }

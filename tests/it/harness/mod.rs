@@ -23,5 +23,5 @@ pub(crate) use api::{Api, Gonggu, GongguSpec};
 pub(crate) use deployment::Deployment;
 pub(crate) use load::{Load, LoadPlan};
 pub(crate) use shared::shared;
-pub(crate) use visitor::{Answer, Visitor};
-pub(crate) use wait::{eventually, LONG, SHORT};
+pub(crate) use visitor::Visitor;
+pub(crate) use wait::{LONG, SHORT, eventually};

@@ -81,7 +81,11 @@ impl Stats {
         }
         summed.unique_visitors = self.totals.unique_visitors;
         assert_eq!(summed, self.totals, "the series does not add up to the totals");
-        assert_eq!(self.invalid_reasons.values().sum::<u64>(), self.totals.invalid, "reasons of invalid clicks");
+        assert_eq!(
+            self.invalid_reasons.values().sum::<u64>(),
+            self.totals.invalid,
+            "reasons of invalid clicks"
+        );
         let devices: u64 = self.devices.iter().map(|device| device.billable).sum();
         assert_eq!(devices, self.totals.billable, "devices: {:?}", self.devices);
         let referrers: u64 = self.referrers.iter().map(|referrer| referrer.billable).sum();
@@ -116,7 +120,8 @@ pub(crate) struct Evidence {
 }
 
 /// The columns, in the order that the contract fixes.
-const COLUMNS: &str = "click_id,clicked_at,verdict,reason,visitor,ip_address,user_agent,referer,rules_version";
+const COLUMNS: &str =
+    "click_id,clicked_at,verdict,reason,visitor,ip_address,user_agent,referer,rules_version";
 
 impl Evidence {
     pub(crate) fn parse(text: &str) -> Vec<Self> {
