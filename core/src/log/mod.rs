@@ -12,6 +12,8 @@
 //! Two sides, two traits. The edge appends through [`ClickSink`]; the judge reads through
 //! [`ClickLog`]. One conformance suite ([`conformance`]) is passed by every provider.
 
+pub mod codec;
+
 use crate::click::{ClickFacts, RawClick};
 use crate::clock::UnixMillis;
 use crate::ids::{ClickId, PartitionId, Position, RunId};
