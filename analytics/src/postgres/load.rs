@@ -1,10 +1,10 @@
 //! Loading: all that the states of many gonggus are rebuilt from, in four statements as of one instant.
 
 use super::PostgresClickStore;
+use super::codes;
 use super::error::store_error;
 use super::millis::PgMillis;
 use super::rows::{ClickRow, FlagRow, HeadRow, RollupRow};
-use super::codes;
 use gonggumoa_core::click::JudgedClick;
 use gonggumoa_core::clock::UnixMillis;
 use gonggumoa_core::judge::totals::{Flag, GongguHead, Rollup};
@@ -123,10 +123,7 @@ async fn flags(connection: &mut PgConnection, windows: &Windows) -> Result<Vec<F
     rows.into_iter().map(Flag::try_from).collect()
 }
 
-async fn rollups(
-    connection: &mut PgConnection,
-    requests: &[LoadRequest],
-) -> Result<Vec<Rollup>, StoreError> {
+async fn rollups(connection: &mut PgConnection, requests: &[LoadRequest]) -> Result<Vec<Rollup>, StoreError> {
     let keys = || requests.iter().flat_map(|request| &request.rollups);
     let ids: Vec<Uuid> = keys().map(|key| key.gonggu_id.0).collect();
     if ids.is_empty() {

@@ -25,10 +25,9 @@ pub fn to_postgres_micros(at: UnixMillis) -> i64 {
     match at {
         UnixMillis::MIN => i64::MIN,
         UnixMillis::MAX => i64::MAX,
-        UnixMillis(millis) => millis
-            .saturating_sub(POSTGRES_EPOCH_MILLIS)
-            .saturating_mul(1_000)
-            .clamp(MICROS_MIN, MICROS_MAX),
+        UnixMillis(millis) => {
+            millis.saturating_sub(POSTGRES_EPOCH_MILLIS).saturating_mul(1_000).clamp(MICROS_MIN, MICROS_MAX)
+        }
     }
 }
 

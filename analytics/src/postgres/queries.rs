@@ -59,8 +59,7 @@ impl ClickQueries for PostgresClickStore {
         limit: usize,
     ) -> Result<Vec<JudgedClick>, StoreError> {
         // Positions are never negative in the store, so -1 is before the first.
-        let (after_at, after_position) =
-            after.map_or((from, -1), |(at, position)| (at, position.0 as i64));
+        let (after_at, after_position) = after.map_or((from, -1), |(at, position)| (at, position.0 as i64));
         let rows = sqlx::query_file_as!(
             ClickRow,
             "src/postgres/sql/page_clicks.sql",
@@ -93,14 +92,9 @@ pub(crate) async fn complete_through(connection: &mut PgConnection) -> Result<Un
 }
 
 pub(crate) fn parse_marks(marks: serde_json::Value) -> Result<Vec<RunMark>, StoreError> {
-    let marks: Vec<MarkJson> = serde_json::from_value(marks).map_err(|error| StoreError::Damaged {
-        what: "partition",
-        problem: format!("marks: {error}"),
-    })?;
-    Ok(marks
-        .into_iter()
-        .map(|mark| RunMark { run: RunId(mark.run), at: UnixMillis(mark.at) })
-        .collect())
+    let marks: Vec<MarkJson> = serde_json::from_value(marks)
+        .map_err(|error| StoreError::Damaged { what: "partition", problem: format!("marks: {error}") })?;
+    Ok(marks.into_iter().map(|mark| RunMark { run: RunId(mark.run), at: UnixMillis(mark.at) }).collect())
 }
 
 pub(crate) async fn progress(

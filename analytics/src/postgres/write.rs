@@ -327,8 +327,7 @@ async fn put_quarantined(
 /// Moves the position from the batch's start to its end; `false` when it is not at the start.
 async fn advance(connection: &mut PgConnection, batch: &JudgedBatch) -> Result<bool, sqlx::Error> {
     let PartitionProgress { position, marks } = &batch.to;
-    let marks: Vec<MarkJson> =
-        marks.iter().map(|mark| MarkJson { run: mark.run.0, at: mark.at.0 }).collect();
+    let marks: Vec<MarkJson> = marks.iter().map(|mark| MarkJson { run: mark.run.0, at: mark.at.0 }).collect();
     let marks = serde_json::json!(marks);
     let (partition, through, run) = (batch.partition.0 as i32, position.through.0 as i64, position.run.0);
     let done = match batch.from {

@@ -2,8 +2,8 @@
 
 use super::{HOUR_MILLIS, MINUTE_MILLIS};
 use crate::click::{
-    BurstCount, ClickMethod, Device, DuplicateOf, Endpoint, HeldReason, InvalidReason, JudgedClick, Judgement,
-    OriginKind, RawClick, Verdict,
+    BurstCount, ClickMethod, Device, DuplicateOf, Endpoint, HeldReason, InvalidReason, JudgedClick,
+    Judgement, OriginKind, RawClick, Verdict,
 };
 use crate::clock::UnixMillis;
 use crate::ids::{ClickId, FlagId, GongguId, PartitionId, Position, RunId, UserId};
