@@ -83,7 +83,7 @@ pub async fn follow_all(store: &PostgresClickStore) -> Result<(), sqlx::Error> {
 }
 
 /// Brings the counts of gonggus up to date whose figures changed since the last call, at most
-/// [`ROUND_ROWS_MAX`] of them.
+/// 5,000 of them; the rest waits for the next call.
 pub async fn follow_changed(store: &PostgresClickStore) -> Result<(), sqlx::Error> {
     let mut ids: Vec<Uuid> = store.take_touched(ROUND_ROWS_MAX).into_iter().map(|id| id.0).collect();
     ids.sort_unstable();

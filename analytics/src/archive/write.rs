@@ -56,6 +56,7 @@ impl ArchiveHandle {
 }
 
 /// Starts the archive of all partitions of `log`.
+#[expect(clippy::needless_pass_by_value, reason = "the tasks share what the caller hands over")]
 pub fn spawn(
     config: ArchiveConfig,
     log: Arc<dyn ClickLog>,
