@@ -134,6 +134,11 @@ impl Counts {
     }
 }
 
+/// Stored bytes that are no sketch.
+#[derive(Debug, thiserror::Error, Clone, PartialEq, Eq)]
+#[error("not a visitor sketch: {0}")]
+pub struct SketchError(&'static str);
+
 impl VisitorSketch {
     /// The bytes that a store keeps.
     pub fn as_bytes(&self) -> &[u8] {
@@ -141,8 +146,8 @@ impl VisitorSketch {
     }
 
     /// The sketch that [`as_bytes`](Self::as_bytes) was taken from.
-    pub fn from_bytes(bytes: &[u8]) -> Self {
-        Self { bytes: bytes.to_vec() }
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, SketchError> {
+        Ok(Self { bytes: bytes.to_vec() })
     }
 
     /// Union with another: each byte stands for one visitor.
