@@ -3,9 +3,9 @@
 //! Problem: every judged click must be a row, at more than 100,000 a second, together with the figures
 //! it changed and the place in the log it came from.
 //!
-//! Invariants: a batch is one transaction ([`write`]), so a reader sees all of it or nothing; writing the
+//! Invariants: a batch is one transaction (`write`), so a reader sees all of it or nothing; writing the
 //! same batch again changes nothing; figures are absolute values; adjustments are neither read nor
-//! written here. What is loaded ([`load`]) is as of one instant. Non-goal: deciding anything about a
+//! written here. What is loaded (`load`) is as of one instant. Non-goal: deciding anything about a
 //! click.
 
 pub mod codes;

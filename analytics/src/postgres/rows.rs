@@ -156,9 +156,8 @@ pub(crate) fn counts(column: &[i64]) -> Result<Counts, StoreError> {
     Ok(Counts::from_array(signed("counts", column)?.map(|count| count as u64)))
 }
 
-/// A stored visitor sketch.
-fn sketch(bytes: &[u8]) -> Result<VisitorSketch, StoreError> {
-    VisitorSketch::from_bytes(bytes).map_err(|error| damaged("visitor sketch", error.to_string()))
+fn sketch(what: &'static str, bytes: &[u8]) -> Result<VisitorSketch, StoreError> {
+    VisitorSketch::from_bytes(bytes).map_err(|error| damaged(what, error.to_string()))
 }
 
 /// Counts by device.
@@ -183,7 +182,7 @@ impl TryFrom<HeadRow> for GongguHead {
         Ok(Self {
             gonggu_id: GongguId(row.gonggu_id),
             counts: counts(&row.counts)?,
-            visitors: sketch(&row.visitors)?,
+            visitors: sketch("head", &row.visitors)?,
             last_judged_at: row.last_judged_at.0,
             last_clicked_at: row.last_clicked_at.0,
             applied_through: Position(row.applied_through as u64),
@@ -216,7 +215,7 @@ impl TryFrom<RollupRow> for Rollup {
         Ok(Self {
             key: RollupKey { gonggu_id: GongguId(row.gonggu_id), level, at: row.at.0 },
             counts: counts(&row.counts)?,
-            visitors: sketch(&row.visitors)?,
+            visitors: sketch("rollup", &row.visitors)?,
             referrers,
             devices: devices(&row.devices)?,
         })
@@ -261,7 +260,7 @@ impl TryFrom<FlagRow> for Flag {
             first_position: Position(row.first_position as u64),
             last_position: Position(row.last_position as u64),
             clicks: row.clicks as u64,
-            visitors: sketch(&row.visitors)?,
+            visitors: sketch("flag", &row.visitors)?,
         })
     }
 }

@@ -1,3 +1,4 @@
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 //! A fresh database for each test, on the server that `TEST_DATABASE_URL` names.
 
 use super::PostgresClickStore;

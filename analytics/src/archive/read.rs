@@ -1,0 +1,88 @@
+//! Reading an archive back, with its chain verified.
+
+use super::ArchiveError;
+use super::file::{FileReader, folder};
+use futures::{Stream, StreamExt, TryStreamExt, stream};
+use gonggumoa_core::ids::{PartitionId, Position};
+use gonggumoa_core::log::{LogEntry, LogPosition};
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// A partition's file names, in the order of the log.
+pub async fn files(objects: &dyn ObjectStore, partition: PartitionId) -> Result<Vec<String>, ArchiveError> {
+    let mut names: Vec<String> = objects
+        .list(Some(&folder(partition)))
+        .map_ok(|meta| meta.location.to_string())
+        .try_collect()
+        .await
+        .map_err(|source| ArchiveError::Objects { file: folder(partition).to_string(), source })?;
+    names.retain(|name| name.ends_with(".gmz"));
+    // Fixed-width numbers: the order of names is the order of positions.
+    names.sort_unstable();
+    Ok(names)
+}
+
+pub(super) async fn open(objects: &dyn ObjectStore, file: &str) -> Result<FileReader, ArchiveError> {
+    let failed = |source| ArchiveError::Objects { file: file.to_owned(), source };
+    let bytes = objects.get(&Path::from(file)).await.map_err(failed)?.bytes().await.map_err(failed)?;
+    FileReader::open(file, &bytes)
+}
+
+struct Reading {
+    objects: Arc<dyn ObjectStore>,
+    partition: PartitionId,
+    files: Option<VecDeque<String>>,
+    current: Option<FileReader>,
+    /// End and hash of the file before.
+    previous: Option<(LogPosition, String)>,
+}
+
+/// All entries of a partition in the order of the log. Ends with an error at the first file that is
+/// damaged, or that does not follow the one before.
+pub fn read(
+    objects: Arc<dyn ObjectStore>,
+    partition: PartitionId,
+) -> impl Stream<Item = Result<(Position, LogEntry), ArchiveError>> + Send {
+    let reading = Reading { objects, partition, files: None, current: None, previous: None };
+    stream::try_unfold(reading, |mut reading| async move {
+        let entry = reading.next().await?;
+        Ok(entry.map(|entry| (entry, reading)))
+    })
+    .boxed()
+}
+
+impl Reading {
+    async fn next(&mut self) -> Result<Option<(Position, LogEntry)>, ArchiveError> {
+        loop {
+            if let Some(current) = self.current.as_mut() {
+                if let Some(entry) = current.next()? {
+                    return Ok(Some(entry));
+                }
+                self.previous = Some((current.header.end.into(), current.sha256.clone()));
+                self.current = None;
+            }
+            if self.files.is_none() {
+                self.files = Some(files(&*self.objects, self.partition).await?.into());
+            }
+            let Some(file) = self.files.as_mut().and_then(VecDeque::pop_front) else { return Ok(None) };
+            let opened = open(&*self.objects, &file).await?;
+            self.check_chain(&file, &opened)?;
+            self.current = Some(opened);
+        }
+    }
+
+    fn check_chain(&self, file: &str, opened: &FileReader) -> Result<(), ArchiveError> {
+        let header = &opened.header;
+        let expected = self.previous.as_ref();
+        let follows = header.partition == self.partition
+            && header.after.map(LogPosition::from) == expected.map(|(end, _)| *end)
+            && header.previous_sha256.as_ref() == expected.map(|(_, hash)| hash);
+        // The oldest files may have been deleted after their time: the first one there starts anywhere.
+        if follows || (expected.is_none() && header.partition == self.partition) {
+            return Ok(());
+        }
+        Err(ArchiveError::Chain { file: file.to_owned() })
+    }
+}

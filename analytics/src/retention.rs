@@ -1,0 +1,236 @@
+//! Retention: raw addresses go after `IP_RETENTION_DAYS`, clicks after `CLICK_RETENTION_MONTHS`.
+//!
+//! A daily pass in bounded steps: an hour of clicks is masked per statement (found by a block-range index,
+//! since rows lie in the order of time), a month is dropped as a whole table. How far the masking came is
+//! remembered, so that a pass looks at new hours only; two days are looked at again for clicks that were
+//! stored late. Small partitions below that mark are looked at every time: those are where a wrong clock
+//! puts clicks.
+
+use crate::postgres::PostgresClickStore;
+use crate::postgres::millis::PgMillis;
+use crate::postgres::months::{MONTHS_LOCK, Month};
+use gonggumoa_core::clock::{Clock, UnixMillis};
+use gonggumoa_core::kst::{DAY_MILLIS, HOUR_MILLIS, hour_start};
+use sqlx::AssertSqlSafe;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+/// Where the masking's progress is kept.
+const MASKED_THROUGH: &str = "ip_masked_through";
+/// Clicks stored later than this after they were made are found only in small partitions.
+const LATE_MILLIS: i64 = 2 * DAY_MILLIS;
+/// A partition up to this size is read whole in well under a second.
+const SMALL_BYTES: i64 = 64 * 1024 * 1024;
+/// Pause between passes.
+const PASS_INTERVAL: Duration = Duration::from_secs(24 * 3_600);
+/// A failed pass is tried again sooner.
+const RETRY_INTERVAL: Duration = Duration::from_secs(600);
+
+/// How long what is kept.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RetentionConfig {
+    /// Raw addresses, in days.
+    pub ip_retention_days: u32,
+    /// Clicks, in months besides the running one.
+    pub click_retention_months: u32,
+}
+
+/// What a pass did.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct RetentionPass {
+    /// Clicks whose raw address went.
+    pub addresses_masked: u64,
+    /// Partitions dropped.
+    pub tables_dropped: Vec<String>,
+}
+
+/// The running daily pass.
+#[derive(Debug)]
+pub struct RetentionHandle {
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+impl RetentionHandle {
+    /// Stops; a step in progress is rolled back.
+    pub async fn stop(self) {
+        let _ = self.stop.send(true);
+        let _ = self.task.await;
+    }
+}
+
+/// Starts a pass now and one a day.
+pub fn spawn(
+    config: RetentionConfig,
+    store: Arc<PostgresClickStore>,
+    clock: Arc<dyn Clock>,
+) -> RetentionHandle {
+    let (stop, mut stopped) = watch::channel(false);
+    let task = tokio::spawn(async move {
+        loop {
+            let passed = tokio::select! {
+                passed = pass(&config, &store, clock.now()) => passed,
+                _ = stopped.wait_for(|stop| *stop) => return,
+            };
+            let pause = match passed {
+                Ok(done) => {
+                    tracing::info!(
+                        retention.addresses_masked = done.addresses_masked,
+                        retention.tables_dropped = done.tables_dropped.len(),
+                        "a retention pass is done"
+                    );
+                    PASS_INTERVAL
+                }
+                Err(error) => {
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "a retention pass failed; it is tried again"
+                    );
+                    RETRY_INTERVAL
+                }
+            };
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                _ = stopped.wait_for(|stop| *stop) => return,
+            }
+        }
+    });
+    RetentionHandle { stop, task }
+}
+
+/// One pass, as of `now`.
+pub async fn pass(
+    config: &RetentionConfig,
+    store: &PostgresClickStore,
+    now: UnixMillis,
+) -> Result<RetentionPass, sqlx::Error> {
+    let mut done = RetentionPass::default();
+    // The start of the month that lies the given number of months back.
+    let mut keep_from = Month::of(now).from;
+    for _ in 0..config.click_retention_months {
+        keep_from = Month::of(keep_from.plus_millis(-1)).from;
+    }
+    for (table, _) in partitions(store).await? {
+        if ends_at(&table).is_some_and(|end| end <= keep_from) && drop_partition(store, &table).await? {
+            done.tables_dropped.push(table);
+        }
+    }
+    let mask_before = hour_start(now.plus_millis(-i64::from(config.ip_retention_days) * DAY_MILLIS));
+    done.addresses_masked = mask(store, mask_before).await?;
+    Ok(done)
+}
+
+/// Partitions with their sizes in bytes.
+async fn partitions(store: &PostgresClickStore) -> Result<Vec<(String, i64)>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"SELECT inhrelid::regclass::text AS "table!", pg_relation_size(inhrelid) AS "size_bytes!"
+           FROM pg_inherits WHERE inhparent = 'click_trackings'::regclass ORDER BY 1"#
+    )
+    .fetch_all(store.pool())
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.table, row.size_bytes)).collect())
+}
+
+/// When the month of a partition ends; `None` for the catch-alls, where only a wrong clock puts clicks:
+/// they are kept for a person to look at.
+fn ends_at(table: &str) -> Option<UnixMillis> {
+    let digits = table.strip_prefix("click_trackings_").filter(|digits| digits.len() == 6)?;
+    let month = chrono::NaiveDate::parse_from_str(&format!("{digits}15"), "%Y%m%d").ok()?;
+    let middle = UnixMillis::from(month.and_time(chrono::NaiveTime::MIN).and_utc());
+    Some(Month::of(middle)).filter(|month| month.table == table).map(|month| month.to)
+}
+
+/// Detaches and drops; gives up at once when somebody holds the table, until the next pass.
+async fn drop_partition(store: &PostgresClickStore, table: &str) -> Result<bool, sqlx::Error> {
+    let mut transaction = store.pool().begin().await?;
+    sqlx::query("SET LOCAL lock_timeout = '2s'").execute(&mut *transaction).await?;
+    sqlx::query!("SELECT pg_advisory_xact_lock($1) AS \"locked: ()\"", MONTHS_LOCK)
+        .fetch_one(&mut *transaction)
+        .await?;
+    // The name was read from the catalog and has the form of a month.
+    for statement in
+        [format!("ALTER TABLE click_trackings DETACH PARTITION {table}"), format!("DROP TABLE {table}")]
+    {
+        sqlx::query(AssertSqlSafe(statement)).execute(&mut *transaction).await?;
+    }
+    transaction.commit().await?;
+    tracing::info!(store.table = table, "a click partition was dropped after its time");
+    Ok(true)
+}
+
+/// Masks all raw addresses of clicks before `before`.
+async fn mask(store: &PostgresClickStore, before: UnixMillis) -> Result<u64, sqlx::Error> {
+    let progress = sqlx::query_scalar!("SELECT value FROM deployment_facts WHERE name = $1", MASKED_THROUGH)
+        .fetch_optional(store.pool())
+        .await?
+        .and_then(|value| value.parse().ok().map(UnixMillis));
+    let mut masked = 0;
+    let resume = progress.map(|through| through.plus_millis(-LATE_MILLIS));
+    for (table, size_bytes) in partitions(store).await? {
+        if size_bytes <= SMALL_BYTES {
+            masked += mask_between(store, UnixMillis::MIN, before, Some(&table)).await?;
+        }
+    }
+    let mut from = match resume {
+        Some(from) => from,
+        None => match oldest(store).await? {
+            Some(oldest) => hour_start(oldest),
+            None => before,
+        },
+    };
+    while from < before {
+        let to = from.plus_millis(HOUR_MILLIS).min(before);
+        masked += mask_between(store, from, to, None).await?;
+        remember(store, to.max(progress.unwrap_or(to))).await?;
+        from = to;
+    }
+    remember(store, before.max(progress.unwrap_or(before))).await?;
+    Ok(masked)
+}
+
+/// The oldest click there is outside the catch-alls.
+async fn oldest(store: &PostgresClickStore) -> Result<Option<UnixMillis>, sqlx::Error> {
+    let tables = partitions(store).await?;
+    let Some((table, _)) = tables.iter().find(|(table, _)| ends_at(table).is_some()) else {
+        return Ok(None);
+    };
+    let query = format!("SELECT min(clicked_at) FROM {table}");
+    let oldest: Option<PgMillis> = sqlx::query_scalar(AssertSqlSafe(query)).fetch_one(store.pool()).await?;
+    Ok(oldest.map(|oldest| oldest.0))
+}
+
+async fn mask_between(
+    store: &PostgresClickStore,
+    from: UnixMillis,
+    to: UnixMillis,
+    table: Option<&str>,
+) -> Result<u64, sqlx::Error> {
+    let statement = format!(
+        "UPDATE {} SET ip_address = ip_masked
+         WHERE clicked_at >= $1 AND clicked_at < $2 AND ip_address <> ip_masked",
+        table.unwrap_or("click_trackings")
+    );
+    let done = sqlx::query(AssertSqlSafe(statement))
+        .bind(PgMillis(from))
+        .bind(PgMillis(to))
+        .execute(store.pool())
+        .await?;
+    Ok(done.rows_affected())
+}
+
+async fn remember(store: &PostgresClickStore, through: UnixMillis) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "INSERT INTO deployment_facts (name, value) VALUES ($1, $2)
+         ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+        MASKED_THROUGH,
+        through.0.to_string()
+    )
+    .execute(store.pool())
+    .await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

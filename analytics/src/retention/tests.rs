@@ -1,0 +1,34 @@
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+//! What is old goes, what is not stays.
+
+use super::*;
+use crate::postgres::testing::TestStore;
+use gonggumoa_core::click::JudgedClick;
+use gonggumoa_core::store::conformance::fixture::{self, START, Writer};
+use gonggumoa_core::store::{ClickQueries, ClickStore};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn addresses_are_masked_and_months_dropped() {
+    let Some(subject) = TestStore::open().await else { return };
+    let (mut writer, gonggu_id) = (Writer::new(0), fixture::gonggu());
+    let days = |days: i64| START.plus_millis(-days * DAY_MILLIS);
+    // In 1970 by a wrong clock, months ago, just past the border, just before it, and now.
+    let times = [UnixMillis(0), days(430), days(100), days(90).plus_millis(-1), days(90), START];
+    let clicks: Vec<JudgedClick> = times.iter().map(|at| writer.click(gonggu_id, *at)).collect();
+    subject.store.store(&writer.batch(clicks)).await.unwrap();
+    let config = RetentionConfig { ip_retention_days: 90, click_retention_months: 13 };
+
+    let done = pass(&config, &subject.store, START).await.unwrap();
+    assert_eq!(done.tables_dropped, vec!["click_trackings_197001", "click_trackings_202509"]);
+    assert_eq!(done.addresses_masked, 2);
+    let left = subject.store.clicks(gonggu_id, UnixMillis::MIN, UnixMillis::MAX, None, 10).await.unwrap();
+    let raw: Vec<bool> = left.iter().map(|click| click.click.address.is_some()).collect();
+    assert_eq!(raw, vec![false, false, true, true]);
+    assert!(left.iter().all(|click| &*click.click.address_masked == "203.0.113.*"));
+
+    let again = pass(&config, &subject.store, START).await.unwrap();
+    assert_eq!(again, RetentionPass::default());
+    let later = pass(&config, &subject.store, START.plus_millis(HOUR_MILLIS)).await.unwrap();
+    assert_eq!(later.addresses_masked, 1);
+    subject.close().await;
+}
