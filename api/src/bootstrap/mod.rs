@@ -1,0 +1,253 @@
+//! Wiring: opens what a server needs, in order, and closes it in reverse. The only place that names
+//! concrete providers.
+//!
+//! ```text
+//!   open:   listener → data folder, secrets → journal → database → links → judging side → HTTP
+//!   close:  HTTP → journal → judging side (drained) → links → database
+//! ```
+//!
+//! Invariants: a click is only taken once the journal is open; with a database of the operator's that
+//! does not answer, redirects run from the links' snapshot and the judging side follows when it can;
+//! a stop ends within its deadline, and what is not stored by then stays in the journal.
+
+mod background;
+mod monitor;
+
+use crate::app::{App, AppDependencies};
+use crate::auth::identity::Identities;
+use crate::auth::tokens::AccessTokens;
+use crate::config::Config;
+use crate::database::{Database, Ownership};
+use crate::health::{self, Readiness};
+use crate::http::settings::HttpSettings;
+use crate::http::{openapi, server};
+use crate::secrets::{self, Secrets};
+use crate::tracking::figures::StoreFigures;
+use crate::tracking::links::{Links, LinksDependencies};
+use crate::{listener, telemetry};
+use anyhow::Context;
+use background::Judging;
+use gonggumoa_analytics::postgres::PostgresClickStore;
+use gonggumoa_core::clock::SystemClock;
+use gonggumoa_core::live::MemoryCounters;
+use gonggumoa_core::log::ClickSink;
+use gonggumoa_core::log::journal::io::RealIo;
+use gonggumoa_core::log::journal::{self, Journal, JournalConfig, SegmentReport};
+use secrecy::ExposeSecret;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+/// Connections of the catalog: more than two a core only wait for each other.
+const CATALOG_CONNECTIONS_MAX: u32 = 16;
+/// Kept of the shutdown time for stopping PostgreSQL itself.
+const DATABASE_STOP_TIME: Duration = Duration::from_secs(4);
+
+/// Serves until the process is told to stop.
+pub fn serve(config: Config) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Runtime::new().context("cannot start the async runtime")?;
+    let result = runtime.block_on(serve_until_stopped(config));
+    // A password check may still be running; nobody waits for its answer.
+    runtime.shutdown_background();
+    result
+}
+
+/// Checks a journal.
+pub fn verify_journal(dir: &Path) -> anyhow::Result<(String, bool)> {
+    let report = journal::verify(dir)?;
+    let mut text = String::new();
+    for SegmentReport { segment, run, first_sequence, last_sequence, records, clicks, state } in
+        &report.segments
+    {
+        let state = state.as_str();
+        writeln!(
+            text,
+            "{segment}  run {run}  sequences {first_sequence}..{last_sequence}  {records} records, {clicks} clicks  {state}"
+        )?;
+    }
+    for problem in &report.problems {
+        writeln!(text, "{}: offset {}: {}", problem.segment, problem.offset, problem.problem)?;
+    }
+    let sound = report.problems.is_empty();
+    writeln!(
+        text,
+        "{} segments, {} clicks: {}",
+        report.segments.len(),
+        report.clicks(),
+        if sound { "sound" } else { "NOT sound" }
+    )?;
+    Ok((text, sound))
+}
+
+/// What stays open from start to stop.
+struct Opened {
+    config: Config,
+    data_dir: PathBuf,
+    secrets: Secrets,
+    journal: Journal,
+    database: Arc<Database>,
+    readiness: Readiness,
+}
+
+impl Opened {
+    /// What redirects run from while the database is away.
+    fn links_snapshot(&self) -> PathBuf {
+        self.data_dir.join("links.snapshot")
+    }
+}
+
+async fn serve_until_stopped(config: Config) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    // Before any child is started: none may inherit it.
+    let listener = listener::listen(config.http.address())?;
+    let data_dir = secrets::prepare_data_dir(&config.data_dir)?;
+    let secrets = Secrets::load(&config, &data_dir)?;
+    let recorded = telemetry::record_metrics()?;
+    let _metrics = match config.metrics_addr {
+        Some(address) => Some(telemetry::serve_metrics(address, recorded).await?),
+        None => None,
+    };
+    let journal = open_journal(&config, &data_dir)?;
+    let database = Arc::new(Database::open(&config, &data_dir, Ownership::Own).await?);
+    let opened = Opened { config, data_dir, secrets, journal, database, readiness: Readiness::default() };
+    let stop = CancellationToken::new();
+    let stopped = stop.clone();
+    let signals = tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = tokio::signal::ctrl_c() => {}
+        }
+        tracing::info!("stopping: no new connections, open ones are told to close");
+        stopped.cancel();
+    });
+    let result = run(&opened, listener, stop).await;
+    signals.abort();
+    // After a failed start the journal is open too; closing twice is closing once.
+    let _ = opened.journal.close().await;
+    let stopped = opened.database.stop().await;
+    result?;
+    stopped.context("the private PostgreSQL did not stop in order")?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn open_journal(config: &Config, data_dir: &Path) -> anyhow::Result<Journal> {
+    let settings = JournalConfig {
+        max_bytes: config.journal.max_bytes,
+        disk_reserve_bytes: config.journal.reserve_bytes,
+        ..JournalConfig::new(data_dir.join("journal"))
+    };
+    let started = Instant::now();
+    let journal = Journal::open(settings, Arc::new(SystemClock), Arc::new(RealIo))?;
+    tracing::info!(journal.run = %journal.run(), journal.through = %journal.durable_position().through,
+        journal.open_millis = started.elapsed().as_millis() as u64, "the journal is open");
+    Ok(journal)
+}
+
+async fn run(
+    opened: &Opened,
+    listener: std::net::TcpListener,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let config = &opened.config;
+    let pool = opened.database.pool(CATALOG_CONNECTIONS_MAX);
+    let prepared = background::prepare_now(opened, &pool, &stop).await?;
+    let identities = Identities::new();
+    let links = Arc::new(Links::new(LinksDependencies {
+        pool: pool.clone(),
+        clock: Arc::new(SystemClock),
+        identities: identities.clone(),
+        key_fingerprint: opened.secrets.address_key.fingerprint(),
+        snapshot_path: Some(opened.links_snapshot()),
+    }));
+    links.load().await?;
+    let links_stop = CancellationToken::new();
+    let links_task = tokio::spawn(Arc::clone(&links).run(links_stop.clone()));
+    let counters = Arc::new(MemoryCounters::default());
+    let (database_ready, when_ready) = oneshot::channel();
+    let judging = Judging::start(opened, Arc::clone(&counters), when_ready, stop.clone())?;
+    let watching = monitor::spawn(opened, &pool, Arc::clone(&links), judging.status());
+
+    let figures = StoreFigures::new(Arc::new(PostgresClickStore::new(pool.clone())));
+    let sink: Arc<dyn ClickSink> = Arc::new(opened.journal.clone());
+    let app = App::new(AppDependencies {
+        settings: http_settings(config, &listener),
+        pool: pool.clone(),
+        sink,
+        links,
+        figures: Arc::new(figures),
+        counters,
+        address_key: opened.secrets.address_key.clone(),
+        tokens: AccessTokens::new(
+            opened.secrets.jwt_key.expose_secret(),
+            config.tokens.algorithm.into(),
+            u32::try_from(config.tokens.access_token_life.as_secs() / 60).unwrap_or(u32::MAX),
+        ),
+        identities,
+        clock: Arc::new(SystemClock),
+        shutdown: stop.clone(),
+    });
+    let router = openapi::router(&app, health::router(opened.readiness.clone()));
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    tracing::info!(address = %listener.local_addr()?, "serving");
+    let http_time = config.shutdown_timeout / 2;
+    let preparing = async {
+        let prepared = match prepared {
+            None => background::prepare_when_reachable(opened, &pool, &stop).await,
+            ready => Ok(ready),
+        };
+        if prepared.is_err() {
+            stop.cancel();
+        }
+        // A judging side that is already stopping needs it no more.
+        prepared.map(|prepared| prepared.map(|prepared| database_ready.send(prepared).is_ok()))
+    };
+    let (prepared, ()) =
+        tokio::join!(preparing, server::serve(listener, app, router, stop.clone(), http_time));
+
+    // From here on nothing new comes in.
+    stop.cancel();
+    let deadline = Instant::now() + config.shutdown_timeout.saturating_sub(http_time);
+    watching.abort();
+    if let Err(error) = opened.journal.close().await {
+        tracing::error!(journal.problem = %error, "the journal did not close in order");
+    }
+    let left = deadline.saturating_duration_since(Instant::now()).saturating_sub(DATABASE_STOP_TIME);
+    let failure = judging.stop(left).await;
+    links_stop.cancel();
+    let _ = links_task.await;
+    let _ = tokio::time::timeout(Duration::from_secs(1), pool.close()).await;
+    prepared?;
+    failure
+}
+
+fn http_settings(config: &Config, listener: &std::net::TcpListener) -> HttpSettings {
+    let port = listener.local_addr().map_or(config.http.port, |address| address.port());
+    let mut own_origins = vec![
+        format!("http://{}", std::net::SocketAddr::new(config.http.host, port)),
+        format!("http://localhost:{port}"),
+    ];
+    if config.http.host.is_unspecified() {
+        own_origins.push(format!("http://127.0.0.1:{port}"));
+    }
+    if let Some(url) = &config.http.frontend_url {
+        own_origins.push(url.origin().ascii_serialization());
+    }
+    let defaults = HttpSettings::default();
+    HttpSettings {
+        cors_origins: config.http.cors_origins.clone(),
+        own_origins,
+        frontend_url: config.http.frontend_url.clone(),
+        trusted_proxies: config.http.trusted_proxies.clone(),
+        cookie_secure: !config.http.host.is_loopback(),
+        access_token_minutes: u32::try_from(config.tokens.access_token_life.as_secs() / 60)
+            .unwrap_or(defaults.access_token_minutes),
+        refresh_token_days: u32::try_from(config.tokens.refresh_token_life.as_secs() / 86_400)
+            .unwrap_or(defaults.refresh_token_days),
+        ..defaults
+    }
+}
