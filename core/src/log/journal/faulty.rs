@@ -387,8 +387,7 @@ impl JournalIo for FaultyIo {
             return Err(io::Error::other("this folder sync was to fail"));
         }
         disk.unsynced_names.clear();
-        let names = disk.names.clone();
-        disk.names_on_platter = names;
+        disk.names_on_platter = disk.names.clone();
         Ok(())
     }
 
