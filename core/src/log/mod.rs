@@ -10,7 +10,7 @@
 //! ```
 //!
 //! Two sides, two traits. The edge appends through [`ClickSink`]; the judge reads through
-//! [`ClickLog`]. One conformance suite ([`conformance`]) is passed by every provider.
+//! [`ClickLog`]. One conformance suite (`conformance`) is passed by every provider.
 
 pub mod codec;
 #[cfg(any(test, feature = "conformance"))]

@@ -84,6 +84,12 @@ impl FaultyIo {
         self.0.lock().failing_sync = Some(syncs);
     }
 
+    /// Chooses which sectors arrive when a sync fails or the power goes.
+    pub fn set_seed(&self, seed: u64) {
+        // An odd factor keeps seeds apart; the generator must not stand at 0.
+        self.0.lock().random = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    }
+
     /// Sets how many bytes fit on it.
     pub fn set_capacity_bytes(&self, capacity_bytes: u64) {
         self.0.lock().capacity_bytes = capacity_bytes;
@@ -381,8 +387,7 @@ impl JournalIo for FaultyIo {
             return Err(io::Error::other("this folder sync was to fail"));
         }
         disk.unsynced_names.clear();
-        let names = disk.names.clone();
-        disk.names_on_platter = names;
+        disk.names_on_platter = disk.names.clone();
         Ok(())
     }
 

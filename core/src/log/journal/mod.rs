@@ -13,9 +13,9 @@
 //!     └───────────────── the group's waiters are woken ◀─────────────┴──▶ readers: durable records only
 //! ```
 //!
-//! [`record`] and [`segment`] hold the format, [`commit`] the gathering, [`writer`] the thread,
-//! [`recovery`] the opening of what a crash left, [`reader`] the reading, [`space`] budget and deletion,
-//! [`config`] what may be set, [`time`] the times on record, [`io`] the file layer that tests make fail, [`verify()`] the operator's walk.
+//! `record` and `segment` hold the format, `commit` the gathering, `writer` the thread,
+//! `recovery` the opening of what a crash left, `reader` the reading, `space` budget and deletion,
+//! `config` what may be set, `time` the times on record, `io` the file layer that tests make fail, `verify` the operator's walk.
 //!
 //! # Invariants
 //!

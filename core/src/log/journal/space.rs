@@ -105,7 +105,12 @@ pub(super) fn delete_released(
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }
-        table.lock().segments.pop_front();
+        {
+            let mut table = table.lock();
+            table.segments.pop_front();
+            metrics::gauge!("journal_bytes").set(table.bytes() as f64);
+            metrics::gauge!("journal_segments").set(table.count() as f64);
+        }
         if let Err(error) = io.sync_folder(folder) {
             table.lock().deletes_no_more = true;
             return Err(error);

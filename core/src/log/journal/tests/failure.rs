@@ -32,6 +32,7 @@ async fn what_a_start_reads_after_a_failed_sync_survives_a_power_loss() {
         let io = FaultyIo::new();
         let journal = open(&io).unwrap();
         record(&journal, "good").await.unwrap();
+        io.set_seed(seed);
         io.fail_sync_after(0);
         record(&journal, "in the cache only").await.unwrap_err();
         let io = io.kill();

@@ -11,7 +11,7 @@ enum Action {
     /// Clicks whose client went away.
     AppendUnwatched(usize),
     FailWrite(u64, usize),
-    FailSync(u64),
+    FailSync(u64, u64),
     Capacity(bool),
     Kill,
     PowerLoss(u64),
@@ -25,7 +25,7 @@ fn action() -> impl Strategy<Value = Action> {
         6 => (1usize..60).prop_map(Action::Append),
         2 => (1usize..40).prop_map(Action::AppendUnwatched),
         1 => (0u64..6, 0usize..3_000).prop_map(|(after, arriving)| Action::FailWrite(after, arriving)),
-        1 => (0u64..6).prop_map(Action::FailSync),
+        1 => (0u64..6, any::<u64>()).prop_map(|(after, seed)| Action::FailSync(after, seed)),
         1 => any::<bool>().prop_map(Action::Capacity),
         1 => Just(Action::Kill),
         3 => any::<u64>().prop_map(Action::PowerLoss),
@@ -98,7 +98,10 @@ impl Model {
                 Action::Append(count) => self.append(&journal, count, true).await,
                 Action::AppendUnwatched(count) => self.append(&journal, count, false).await,
                 Action::FailWrite(after, arriving) => io.fail_write_after(after, arriving),
-                Action::FailSync(after) => io.fail_sync_after(after),
+                Action::FailSync(after, seed) => {
+                    io.set_seed(seed);
+                    io.fail_sync_after(after);
+                }
                 Action::Capacity(enough) => {
                     io.set_capacity_bytes(if enough { 1 << 30 } else { 3 * SMALL_SEGMENT_BYTES });
                 }
