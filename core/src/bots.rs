@@ -2,7 +2,7 @@
 //!
 //! Two sources: a maintained list of crawlers (`bots/crawlers.txt`, generated; the patterns
 //! themselves stand in each rules version, so a newer list never changes an old verdict), and our own
-//! rules for what no list of crawlers covers ([`agents`]): empty agents, agents of no browser, HTTP
+//! rules for what no list of crawlers covers (`bots/agents.rs`): empty agents, agents of no browser, HTTP
 //! libraries, and the in-app browsers of messengers, which are people whatever a pattern says.
 //!
 //! Trying 1,500 patterns takes far longer than judging a click, and people share few agents: a matcher

@@ -235,29 +235,32 @@ impl Rows {
 /// The lower-cased host of a referer without `www.`; empty if none can be told.
 pub(super) fn host_of(referer: &str) -> std::borrow::Cow<'_, str> {
     let host = authority_host(referer).unwrap_or_default();
-    let bytes = host.as_bytes();
-    if !bytes.iter().any(u8::is_ascii_uppercase) {
+    if !host.bytes().any(|byte| byte.is_ascii_uppercase()) {
         return host.strip_prefix("www.").unwrap_or(host).into();
     }
     let lower = host.to_ascii_lowercase();
     lower.strip_prefix("www.").map(str::to_owned).unwrap_or(lower).into()
 }
 
+/// By bytes, since it is done for every billable click. What is beyond ASCII is kept as it came.
 fn authority_host(referer: &str) -> Option<&str> {
-    let (_, rest) = referer.trim_start().split_once("://")?;
-    let authority = rest.split(['/', '?', '#', '\\']).next()?;
-    let host_and_port = authority.rsplit('@').next()?;
+    let (_, rest) = referer.split_once(':')?;
+    let rest = rest.strip_prefix("//")?;
+    let end = rest.bytes().position(|byte| matches!(byte, b'/' | b'?' | b'#' | b'\\'));
+    let authority = &rest[..end.unwrap_or(rest.len())];
+    let host_and_port = authority.rfind('@').map_or(authority, |at| &authority[at + 1..]);
     if let Some(literal) = host_and_port.strip_prefix('[') {
-        let host = literal.split(']').next()?;
+        let (host, _) = literal.split_once(']')?;
         return host
             .bytes()
             .all(|byte| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.'))
             .then_some(host);
     }
-    let host = host_and_port.split(':').next()?.trim_end_matches('.');
-    let fits = host.len() <= HOST_BYTES_MAX
-        && host.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_') || c > '\u{9f}');
-    fits.then_some(host)
+    let host = host_and_port.find(':').map_or(host_and_port, |at| &host_and_port[..at]);
+    let host = host.strip_suffix('.').unwrap_or(host);
+    let is_host =
+        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_') || byte >= 0x80;
+    (host.len() <= HOST_BYTES_MAX && host.bytes().all(is_host)).then_some(host)
 }
 
 #[cfg(test)]

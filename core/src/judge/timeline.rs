@@ -249,6 +249,9 @@ impl<P: Payload> Timeline<P> {
             // Behind a full block comes another; a first one grows with its gonggu.
             block.entries.reserve_exact(if self.blocks.is_empty() { 4 } else { 64 });
             block.entries.push(Entry { key, meta });
+            if self.blocks.capacity() == 0 {
+                self.blocks.reserve_exact(1);
+            }
             self.blocks.push_back(block);
         }
         let number = self.first_block.wrapping_add(self.blocks.len() as u32 - 1) & (BLOCK_NUMBERS - 1);
@@ -273,6 +276,7 @@ impl<P: Payload> Generations<P> {
     pub(super) fn of_window(&mut self, window_millis: i64) -> &mut Timeline<P> {
         let known = self.0.iter().position(|timeline| timeline.window_millis == window_millis);
         let at = known.unwrap_or_else(|| {
+            self.0.reserve_exact(1);
             self.0.push(Timeline::new(window_millis));
             self.0.len() - 1
         });

@@ -98,11 +98,8 @@ impl VisitorSketch {
                     return Err(SketchError("a list out of order"));
                 }
             }
-            Some((&DENSE, registers)) => {
-                if registers.len() != DENSE_BYTES {
-                    return Err(SketchError("registers of the wrong length"));
-                }
-            }
+            Some((&DENSE, registers)) if registers.len() == DENSE_BYTES => {}
+            Some((&DENSE, _)) => return Err(SketchError("registers of the wrong length")),
             Some(_) => return Err(SketchError("an unknown form")),
         }
         Ok(Self { bytes: bytes.to_vec() })
