@@ -23,14 +23,13 @@ test: ## Installs and starts what the tests need, and runs all of them
 	@.ci/test $(ARGS)
 
 nightly: ## The long crash tests: kill -9 under load, KILL_ROUNDS (200) times
-	@KILL_ROUNDS=$(KILL_ROUNDS) .ci/test -p gonggumoa-tests --test it kill $(ARGS)
+	@KILL_ROUNDS=$(KILL_ROUNDS) .ci/test -p gonggumoa-tests --test it crash $(ARGS)
 
 bench: ## All criterion benches, beside a throw-away PostgreSQL
 	@THROWAWAY_SYNC=on .ci/with-postgres BENCH_DATABASE_URL cargo bench --locked -p gonggumoa-benches $(ARGS)
 
 load: ## The load runs: the release binary beside a bare axum server
-	cargo build --release --locked -p gonggumoa-api --bin gonggumoa
-	cargo build --release --locked -p gonggumoa-benches --bins
+	cargo build --release --locked --bin gonggumoa --bin load --bin bare_axum
 	"$${CARGO_TARGET_DIR:-target}/release/load" $(ARGS)
 
 data: ## Makes the crawler patterns anew from their package
