@@ -7,6 +7,7 @@
 mod auth;
 mod bad_input;
 mod client_address;
+mod commands;
 mod crash;
 mod database_down;
 mod disk_full;

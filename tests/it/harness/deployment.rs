@@ -216,34 +216,41 @@ impl Deployment {
     /// A start that has to fail: what it said.
     pub(crate) async fn refusal(&self) -> String {
         let output = self.run(&[]).await;
-        assert!(!output.status.success(), "it started although it had to refuse");
+        assert!(!output.status.success(), "it ran although it had to refuse");
         said(&output)
     }
 
     /// Runs the binary with these arguments and this deployment's settings until it ends.
     pub(crate) async fn run(&self, arguments: &[&str]) -> Output {
+        self.run_with_input(arguments, "").await
+    }
+
+    /// The same with something on its standard input.
+    pub(crate) async fn run_with_input(&self, arguments: &[&str], input: &str) -> Output {
+        let paths = ["in", "out", "err"].map(|stream| self.scratch(&format!("command.{stream}")));
+        fs::write(&paths[0], input).unwrap();
         let mut command = self.command_line(arguments);
-        let (out, err) = (self.root.join("command.out"), self.root.join("command.err"));
-        command.stdout(File::create(&out).unwrap()).stderr(File::create(&err).unwrap());
+        command.stdin(File::open(&paths[0]).unwrap());
+        command.stdout(File::create(&paths[1]).unwrap()).stderr(File::create(&paths[2]).unwrap());
         let mut child = command.spawn().unwrap();
-        fs::write(self.root.join("command.pid"), child.id().to_string()).unwrap();
+        let pid_file = self.scratch("command.pid");
+        fs::write(&pid_file, child.id().to_string()).unwrap();
         let started = Instant::now();
-        let status = loop {
+        let (status, ended) = loop {
             if let Some(status) = child.try_wait().unwrap() {
-                break status;
+                break (status, true);
             }
             if started.elapsed() > LONG {
                 signal(child.id(), Signal::TERM);
-                child.wait().unwrap();
-                panic!(
-                    "gonggumoa {arguments:?} did not end within {LONG:?}: {}",
-                    String::from_utf8_lossy(&fs::read(&err).unwrap())
-                );
+                break (child.wait().unwrap(), false);
             }
             poll_pause().await;
         };
-        fs::remove_file(self.root.join("command.pid")).ok();
-        Output { status, stdout: fs::read(&out).unwrap(), stderr: fs::read(&err).unwrap() }
+        fs::remove_file(&pid_file).ok();
+        let output =
+            Output { status, stdout: fs::read(&paths[1]).unwrap(), stderr: fs::read(&paths[2]).unwrap() };
+        assert!(ended, "gonggumoa {arguments:?} did not end within {LONG:?}: {}", said(&output));
+        output
     }
 
     fn command_line(&self, arguments: &[&str]) -> Command {
