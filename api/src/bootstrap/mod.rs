@@ -306,23 +306,13 @@ async fn close(opened: &Opened, beside: Beside, pool: &PgPool, stop: &Stop) -> a
 
 fn http_settings(config: &Config, listener: &std::net::TcpListener) -> HttpSettings {
     let port = listener.local_addr().map_or(config.http.port, |address| address.port());
-    let mut own_origins = vec![
-        format!("http://{}", std::net::SocketAddr::new(config.http.host, port)),
-        format!("http://localhost:{port}"),
-    ];
-    if config.http.host.is_unspecified() {
-        own_origins.push(format!("http://127.0.0.1:{port}"));
-    }
-    if let Some(url) = &config.http.frontend_url {
-        own_origins.push(url.origin().ascii_serialization());
-    }
     let defaults = HttpSettings::default();
     HttpSettings {
         cors_origins: config.http.cors_origins.clone(),
-        own_origins,
+        own_origins: config.http.own_origins(port),
         frontend_url: config.http.frontend_url.clone(),
         trusted_proxies: config.http.trusted_proxies.clone(),
-        cookie_secure: !config.http.host.is_loopback(),
+        cookie_secure: config.http.cookie_secure(),
         access_token_minutes: u32::try_from(config.tokens.access_token_life.as_secs() / 60)
             .unwrap_or(defaults.access_token_minutes),
         refresh_token_days: u32::try_from(config.tokens.refresh_token_life.as_secs() / 86_400)
