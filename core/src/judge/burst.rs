@@ -78,8 +78,11 @@ fn key_of(hash: AddressHash) -> u64 {
 
 /// Counts one click more, and says how many there are then.
 fn add(counts: &mut Generations<Tallies>, window_millis: i64, key: u64, now: UnixMillis) -> u32 {
-    counts.of_window(window_millis, |_| true).add(key, now);
-    counts.iter().fold(0, |all, tallies| all.saturating_add(tallies.count(key, now)))
+    let mut all = counts.of_window(window_millis, |_| true).add(key, now);
+    for other in counts.iter().filter(|other| other.window_millis() != window_millis) {
+        all = all.saturating_add(other.count(key, now));
+    }
+    all
 }
 
 impl Slot {

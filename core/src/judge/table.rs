@@ -125,23 +125,24 @@ impl<S: Slot> Shard<S> {
         ((u128::from(rest) * groups as u128) >> 64) as usize * Self::GROUP
     }
 
-    /// The slots from home on, up to the first empty one; there always is one.
-    fn run(&self, rest: u64) -> impl Iterator<Item = (usize, S)> {
-        let (before, from) = self.slots.split_at(self.home(rest));
-        let first = before.len();
-        let from = from.iter().enumerate().map(move |(index, slot)| (first + index, *slot));
-        let wrapped = before.iter().enumerate().map(|(index, slot)| (index, *slot));
-        from.chain(wrapped).take_while(|(_, slot)| !slot.is_empty())
+    /// Walks the slots from home on, until `stop` says so or one is empty; there always is one. Tells
+    /// where that was. This is where the judge spends its time, so it is two plain loops.
+    fn walk(&self, rest: u64, mut stop: impl FnMut(usize, S) -> bool) -> usize {
+        let home = self.home(rest);
+        for (offset, slot) in self.slots[home..].iter().enumerate() {
+            if slot.is_empty() || stop(home + offset, *slot) {
+                return home + offset;
+            }
+        }
+        let mut before = self.slots[..home].iter().enumerate();
+        before.position(|(index, slot)| slot.is_empty() || stop(index, *slot)).unwrap_or_default()
     }
 
     /// Into the first empty slot. The caller has seen that there is room.
     fn add(&mut self, slot: S, rest: u64) {
-        let home = self.home(rest);
-        let (before, from) = self.slots.split_at_mut(home);
-        if let Some(empty) = from.iter_mut().chain(before).find(|slot| slot.is_empty()) {
-            *empty = slot;
-            self.used += 1;
-        }
+        let empty = self.walk(rest, |_, _| false);
+        self.slots[empty] = slot;
+        self.used += 1;
     }
 }
 
@@ -162,11 +163,13 @@ impl<S: Slot> Table<S> {
     /// The first entry of this hash's run that `is_it` accepts.
     pub(super) fn find(&self, hash: u64, mut is_it: impl FnMut(S) -> bool) -> Option<S> {
         let shard = self.shards.get(self.shard_of(hash))?;
-        shard.run(self.rest_of(hash)).map(|(_, slot)| slot).find(|slot| is_it(*slot))
+        let end = shard.walk(self.rest_of(hash), |_, slot| is_it(slot));
+        Some(shard.slots[end]).filter(|slot| !slot.is_empty())
     }
 
-    /// Enters `slot`, in the place of the one that `is_it` accepts, if there is one. `at` is its time.
-    pub(super) fn put(&mut self, slot: S, at: UnixMillis, now: UnixMillis, is_it: impl Fn(S) -> bool) {
+    /// Enters `slot`, in the place of the one that `is_it` accepts, if there is one; it is shown every
+    /// entry of the hash's run up to there. `at` is the new one's time.
+    pub(super) fn put(&mut self, slot: S, at: UnixMillis, now: UnixMillis, mut is_it: impl FnMut(S) -> bool) {
         let clock = self.clock;
         self.newest_at = self.newest_at.max(at);
         if self.shards.is_empty() {
@@ -174,26 +177,29 @@ impl<S: Slot> Table<S> {
             self.shards.push(Shard::with_room(1));
         }
         let hash = slot.hash(clock);
-        let (shard, rest) = (self.shard_of(hash), self.rest_of(hash));
-        let mut place = None;
-        for (index, other) in self.shards[shard].run(rest) {
-            if is_it(other) {
-                place = Some(index);
-                break;
+        let (number, rest) = (self.shard_of(hash), self.rest_of(hash));
+        let shard = &mut self.shards[number];
+        let mut dead = None;
+        let end = shard.walk(rest, |index, other| {
+            let found = is_it(other);
+            if !found && dead.is_none() && !clock.is_live(other.stamp(clock), now) {
+                dead = Some(index);
             }
-            if place.is_none() && !clock.is_live(other.stamp(clock), now) {
-                place = Some(index);
-            }
-        }
-        if let Some(index) = place {
-            self.shards[shard].slots[index] = slot;
+            found
+        });
+        let is_found = !shard.slots[end].is_empty();
+        if let (false, Some(index)) = (is_found, dead) {
+            shard.slots[index] = slot;
+        } else if is_found {
+            shard.slots[end] = slot;
+        } else if !shard.is_full() {
+            shard.slots[end] = slot;
+            shard.used += 1;
         } else {
-            if self.shards[shard].is_full() {
-                self.rebuild(shard, now);
-            }
+            self.rebuild(number, now);
             // Another number of shards sends the entry elsewhere.
-            let (shard, rest) = (self.shard_of(hash), self.rest_of(hash));
-            self.shards[shard].add(slot, rest);
+            let (number, rest) = (self.shard_of(hash), self.rest_of(hash));
+            self.shards[number].add(slot, rest);
         }
     }
 

@@ -88,21 +88,26 @@ pub(super) struct Tallies {
 }
 
 impl Tallies {
-    /// Counts one click more.
-    pub(super) fn add(&mut self, hash: u64, now: UnixMillis) {
+    /// Counts one click more, and says how many of this address are live then.
+    pub(super) fn add(&mut self, hash: u64, now: UnixMillis) -> u32 {
         let clock = self.table.clock();
         let key = key_of(hash, clock);
         if !self.busy.is_empty()
             && let Some(busy) = self.busy.find_mut(key, |busy| busy.key == key)
         {
             busy.expire(now, clock.window_millis());
-            return busy.add(now);
+            busy.add(now);
+            return busy.total;
         }
-        let standing = self.standing(key, now);
-        if standing < SLOTS_MAX {
-            return self.table.put(ClickSlot::new(key, clock.stamp(now)), now, now, |_| false);
+        let mut standing = 1;
+        self.table.put(ClickSlot::new(key, clock.stamp(now)), now, now, |other| {
+            standing += usize::from(other.key(clock) == key && clock.is_live(other.stamp(clock), now));
+            false
+        });
+        if standing > SLOTS_MAX {
+            self.make_busy(key, now);
         }
-        self.make_busy(key, now);
+        standing as u32
     }
 
     /// Live clicks of this address.
@@ -147,10 +152,10 @@ impl Tallies {
         standing
     }
 
-    /// Moves an address's clicks to a list of its own, and adds one.
+    /// Moves an address's clicks to a list of its own.
     fn make_busy(&mut self, key: u64, now: UnixMillis) {
         let clock = self.table.clock();
-        let mut times = Vec::with_capacity(SLOTS_MAX);
+        let mut times = Vec::with_capacity(SLOTS_MAX + 1);
         self.table.find(key, |slot| {
             if slot.key(clock) == key && clock.is_live(slot.stamp(clock), now) {
                 times.push(clock.at(slot.stamp(clock), now));
@@ -160,7 +165,6 @@ impl Tallies {
         times.sort_unstable();
         let mut busy = Busy { key, total: 0, clicks: VecDeque::with_capacity(SLOTS_MAX + 1) };
         times.into_iter().for_each(|at| busy.add(at));
-        busy.add(now);
         let dead = ClickSlot::new(key, clock.expired(now));
         self.table.change(key, |slot| (slot.key(clock) == key).then_some(dead));
         self.busy.insert_unique(key, busy, |busy| busy.key);
