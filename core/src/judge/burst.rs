@@ -9,63 +9,14 @@
 //! A limit of the next rules version goes on with the counts of the limit at the same place if both
 //! have the same scope. What was counted stays for the window of the version that counted it.
 
+mod tally;
+
 use super::rules::{BurstLimit, LimitScope};
-use super::timeline::{Generations, Item, Payload, Timeline};
+use super::table::{Generations, Windowed};
 use crate::click::{BurstCount, RawClick};
 use crate::clock::UnixMillis;
 use crate::visitor::AddressHash;
-
-/// Counts of one address are kept up to here: a thousand million within a window, far above the
-/// highest limit that a rules version may set.
-const COUNT_BITS: u32 = 30;
-/// Clicks of one address in one millisecond share an entry, up to this many.
-const HERE_BITS: u32 = 10;
-
-/// Clicks of one key at one time, and of the key in all up to there.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Tally {
-    total: u32,
-    here: u32,
-}
-
-impl Payload for Tally {
-    const TIME_BITS: u32 = 24;
-    type Base = ();
-
-    fn base(self) {}
-
-    fn pack(self, (): ()) -> Option<u64> {
-        (self.total >> COUNT_BITS == 0 && self.here >> HERE_BITS == 0)
-            .then_some(u64::from(self.total) << HERE_BITS | u64::from(self.here))
-    }
-
-    fn unpack(bits: u64, (): ()) -> Self {
-        Self { total: (bits >> HERE_BITS) as u32, here: (bits & ((1 << HERE_BITS) - 1)) as u32 }
-    }
-
-    fn without(self, older: Self) -> Option<Self> {
-        Some(Self { total: self.total.saturating_sub(older.here), ..self })
-    }
-}
-
-/// That a member clicked.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Seen;
-
-impl Payload for Seen {
-    const TIME_BITS: u32 = 40;
-    type Base = ();
-
-    fn base(self) {}
-
-    fn pack(self, (): ()) -> Option<u64> {
-        Some(0)
-    }
-
-    fn unpack(_: u64, (): ()) -> Self {
-        Self
-    }
-}
+use tally::{Seen, Tallies};
 
 /// Who clicks, as the limits see it.
 #[derive(Clone, Copy, Debug)]
@@ -110,8 +61,8 @@ pub(super) struct Tallied {
 struct Slot {
     index: usize,
     scope: LimitScope,
-    clicks: Generations<Tally>,
-    firsts: Generations<Tally>,
+    clicks: Generations<Tallies>,
+    firsts: Generations<Tallies>,
     seen: Generations<Seen>,
 }
 
@@ -125,25 +76,13 @@ fn key_of(hash: AddressHash) -> u64 {
     u64::from_le_bytes([a, b, c, d, e, f, g, h])
 }
 
-fn total(counts: &Generations<Tally>, key: u64, now: UnixMillis) -> u32 {
-    counts.iter().filter_map(|timeline| timeline.get(key, now)).map(|item| item.payload.total).sum()
-}
-
-fn add(timeline: &mut Timeline<Tally>, key: u64, now: UnixMillis) {
-    let mut tally = Tally { total: 1, here: 1 };
-    if let Some(newest) = timeline.get(key, now) {
-        tally.total = newest.payload.total + 1;
-        if tally.total >> COUNT_BITS != 0 {
-            return;
-        }
-        if newest.at == now {
-            let joined = Tally { here: newest.payload.here + 1, ..tally };
-            if timeline.rewrite(key, joined) {
-                return;
-            }
-        }
+/// Counts one click more, and says how many there are then.
+fn add(counts: &mut Generations<Tallies>, window_millis: i64, key: u64, now: UnixMillis) -> u32 {
+    let mut all = counts.of_window(window_millis, |_| true).add(key, now);
+    for other in counts.iter().filter(|other| other.window_millis() != window_millis) {
+        all = all.saturating_add(other.count(key, now));
     }
-    timeline.push(key, now, tally);
+    all
 }
 
 impl Slot {
@@ -154,25 +93,23 @@ impl Slot {
         match who.user {
             Some(user) if who.trusted => {
                 let seen = key_of(who.scoped(limit.scope)) ^ user;
-                let before = self.seen.iter().any(|timeline| timeline.get(seen, now).is_some());
+                let before = self.seen.iter().any(|members| members.has(seen, now));
                 if before { BurstCount::Click } else { BurstCount::MemberFirst }
             }
             _ => BurstCount::Click,
         }
     }
 
-    fn enter(&mut self, limit: &BurstLimit, who: &Burster, count: BurstCount, now: UnixMillis) {
+    /// Enters a click that counts so; the count that it is part of.
+    fn enter(&mut self, limit: &BurstLimit, who: &Burster, count: BurstCount, now: UnixMillis) -> u32 {
         let key = key_of(who.scoped(limit.scope));
-        match count {
-            BurstCount::None => {}
-            BurstCount::Click => add(self.clicks.of_window(limit.window_millis), key, now),
-            BurstCount::MemberFirst => add(self.firsts.of_window(limit.window_millis), key, now),
-        }
         if let Some(user) = who.user {
-            let timeline = self.seen.of_window(limit.window_millis);
-            if timeline.get(key ^ user, now).is_none_or(|newest| newest.at != now) {
-                timeline.push(key ^ user, now, Seen);
-            }
+            self.seen.of_window(limit.window_millis, |_| true).add(key ^ user, now);
+        }
+        match count {
+            BurstCount::None => 0,
+            BurstCount::Click => add(&mut self.clicks, limit.window_millis, key, now),
+            BurstCount::MemberFirst => add(&mut self.firsts, limit.window_millis, key, now),
         }
     }
 }
@@ -188,12 +125,11 @@ impl Bursts {
     ) -> Tallied {
         let slot = self.slot(index, limit.scope);
         let count = slot.decide(limit, who, now);
-        slot.enter(limit, who, count, now);
-        let key = key_of(who.scoped(limit.scope));
-        let (reached, number) = match count {
+        let reached = slot.enter(limit, who, count, now);
+        let number = match count {
             BurstCount::None => return Tallied { count, over: None },
-            BurstCount::Click => (total(&slot.clicks, key, now), limit.limit),
-            BurstCount::MemberFirst => (total(&slot.firsts, key, now), limit.member_limit),
+            BurstCount::Click => limit.limit,
+            BurstCount::MemberFirst => limit.member_limit,
         };
         Tallied { count, over: (reached >= number).then_some(number) }
     }
@@ -239,20 +175,16 @@ impl Bursts {
         for slot in &self.0 {
             let head = (slot.index as u64) << 8 | slot.scope as u64;
             let mut line = |kind: u64, window_millis: i64, key: u64, at: UnixMillis, here: u64| {
-                lines.push([head, kind, window_millis as u64, key, at.0 as u64, here]);
+                lines.push([head, kind, window_millis.cast_unsigned(), key, at.0.cast_unsigned(), here]);
             };
             for (kind, counts) in [(1, &slot.clicks), (2, &slot.firsts)] {
-                for timeline in counts.iter() {
-                    let live = |item: &Item<Tally>| timeline.is_live(item.at, now);
-                    for item in timeline.all().filter(live) {
-                        line(kind, timeline.window_millis(), item.key, item.at, item.payload.here.into());
-                    }
+                for tallies in counts.iter() {
+                    let window_millis = tallies.window_millis();
+                    tallies.each_live(now, |key, at, here| line(kind, window_millis, key, at, here));
                 }
             }
-            for timeline in slot.seen.iter() {
-                for item in timeline.newest().filter(|item| timeline.is_live(item.at, now)) {
-                    line(3, timeline.window_millis(), item.key, item.at, 1);
-                }
+            for members in slot.seen.iter() {
+                members.each_live(now, |key, at| line(3, members.window_millis(), key, at, 1));
             }
         }
         lines.sort_unstable();

@@ -12,7 +12,7 @@
 //! Identities are 64-bit hashes, part of the fold's revision: stored judgements carry them and must be
 //! found again a year later.
 
-use super::timeline::{Generations, Payload};
+use super::table::{Generations, Slot, Table, WindowClock, Windowed};
 use crate::click::{DuplicateOf, RawClick};
 use crate::clock::UnixMillis;
 use crate::ids::{Position, UserId};
@@ -121,27 +121,111 @@ pub(super) struct Mark {
     pub(super) taken: bool,
 }
 
-/// Positions are kept as differences from the block's first, of this many bits with sign.
-const POSITION_BITS: u32 = 34;
+/// A mark as it is kept: whose it is, then stamp, state and position in one word.
+#[derive(Clone, Copy, Debug)]
+struct MarkSlot {
+    key: u64,
+    word: u64,
+}
 
-impl Payload for Mark {
-    /// Three days: more than the longest window (one day) on both sides of a block's first entry.
-    const TIME_BITS: u32 = 28;
-    type Base = u64;
+/// States of a mark; none is zero, which is an empty slot.
+const OF_MEMBER: u64 = 1;
+const SIGNED_OUT: u64 = 2;
+const TAKEN: u64 = 3;
+const STATE_BITS: u32 = 2;
 
-    fn base(self) -> u64 {
-        self.position.0
+impl Slot for MarkSlot {
+    const EMPTY: Self = Self { key: 0, word: 0 };
+
+    fn is_empty(self) -> bool {
+        self.word == 0
     }
 
-    fn pack(self, base: u64) -> Option<u64> {
-        let biased = self.position.0.wrapping_sub(base).wrapping_add(1 << (POSITION_BITS - 1));
-        (biased >> POSITION_BITS == 0)
-            .then_some(biased << 2 | u64::from(self.signed_out) << 1 | u64::from(self.taken))
+    fn hash(self, _: WindowClock) -> u64 {
+        self.key
     }
 
-    fn unpack(bits: u64, base: u64) -> Self {
-        let position = base.wrapping_add(bits >> 2).wrapping_sub(1 << (POSITION_BITS - 1));
-        Self { position: Position(position), signed_out: bits & 2 != 0, taken: bits & 1 != 0 }
+    fn stamp(self, clock: WindowClock) -> u64 {
+        self.word & clock.mask()
+    }
+}
+
+/// Marks of one window. Positions are kept as differences from `base`, in the bits that stamp and state
+/// leave: 2^41 of them in a window of five minutes, 2^34 in one of a day. What does not fit goes into
+/// another table of the same window.
+#[derive(Clone, Debug)]
+struct MarkTable {
+    base: Position,
+    table: Table<MarkSlot>,
+}
+
+impl MarkTable {
+    fn fits(&self, position: Position) -> bool {
+        let difference = position.0.checked_sub(self.base.0);
+        let position_bits = u64::BITS - STATE_BITS - self.table.clock().bits();
+        self.table.is_empty() || difference.is_some_and(|difference| difference >> position_bits == 0)
+    }
+
+    /// The live mark of a key, and its time.
+    fn get(&self, key: u64, now: UnixMillis) -> Option<(Mark, UnixMillis)> {
+        let clock = self.table.clock();
+        let slot = self.table.find(key, |slot| slot.key == key)?;
+        clock.is_live(slot.stamp(clock), now).then(|| self.unpack(slot, now))
+    }
+
+    fn unpack(&self, slot: MarkSlot, now: UnixMillis) -> (Mark, UnixMillis) {
+        let clock = self.table.clock();
+        let above = slot.word >> clock.bits();
+        let state = above & ((1 << STATE_BITS) - 1);
+        let position = Position(self.base.0 + (above >> STATE_BITS));
+        let mark = Mark { position, signed_out: state != OF_MEMBER, taken: state == TAKEN };
+        (mark, clock.at(slot.stamp(clock), now))
+    }
+
+    /// The caller has asked whether the position fits.
+    fn put(&mut self, key: u64, mark: Mark, at: UnixMillis, now: UnixMillis) {
+        if self.table.is_empty() {
+            self.base = mark.position;
+        }
+        let clock = self.table.clock();
+        let state = match (mark.signed_out, mark.taken) {
+            (_, true) => TAKEN,
+            (true, false) => SIGNED_OUT,
+            (false, false) => OF_MEMBER,
+        };
+        let above = mark.position.0.wrapping_sub(self.base.0) << STATE_BITS | state;
+        let slot = MarkSlot { key, word: above << clock.bits() | clock.stamp(at) };
+        self.table.put(slot, at, now, |other| other.key == key);
+    }
+
+    fn remove(&mut self, key: u64, now: UnixMillis) {
+        let clock = self.table.clock();
+        let dead = clock.expired(now);
+        self.table.change(key, |slot| {
+            (slot.key == key).then_some(MarkSlot { word: slot.word & !clock.mask() | dead, ..slot })
+        });
+    }
+}
+
+impl Windowed for MarkTable {
+    fn new(window_millis: i64) -> Self {
+        Self { base: Position(0), table: Table::new(window_millis) }
+    }
+
+    fn window_millis(&self) -> i64 {
+        self.table.clock().window_millis()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.table.is_empty()
+    }
+
+    fn expire(&mut self, now: UnixMillis) {
+        self.table.expire(now);
+    }
+
+    fn memory_bytes(&self) -> usize {
+        self.table.memory_bytes()
     }
 }
 
@@ -152,30 +236,28 @@ pub(super) struct Repeat {
     pub(super) took_mark: bool,
 }
 
-/// The marks of one gonggu. A key has at most one, in the timeline of the window it was made under.
+/// The marks of one gonggu. A key has at most one live one, in a table of the window it was made under.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Marks(Generations<Mark>);
+pub(super) struct Marks(Generations<MarkTable>);
+
+/// A mark with its time and its window.
+type Found = (Mark, UnixMillis, i64);
 
 impl Marks {
     /// Whether this click repeats a counted one; takes the mark that it may take.
     pub(super) fn repeat(&mut self, identity: &Identity, now: UnixMillis) -> Option<Repeat> {
-        let strongest = identity.strongest();
-        if let Some(mark) = self.0.iter().find_map(|timeline| timeline.get(strongest, now)) {
-            let of = DuplicateOf { position: mark.payload.position, judged_at: mark.at };
+        if let Some((mark, at, _)) = self.get(identity.strongest(), now) {
+            let of = DuplicateOf { position: mark.position, judged_at: at };
             return Some(Repeat { of, took_mark: false });
         }
         let user = identity.user?;
-        let key = identity.address_agent;
-        let (mark, window_millis) = self
-            .0
-            .iter()
-            .find_map(|timeline| timeline.get(key, now).map(|mark| (mark, timeline.window_millis())))?;
-        if !mark.payload.signed_out || mark.payload.taken {
+        let found = self.get(identity.address_agent, now)?;
+        let (mark, at, _) = found;
+        if !mark.signed_out || mark.taken {
             return None;
         }
-        self.take(key, user, mark.payload, mark.at, window_millis);
-        let of = DuplicateOf { position: mark.payload.position, judged_at: mark.at };
-        Some(Repeat { of, took_mark: true })
+        self.take(identity.address_agent, user, found, now);
+        Some(Repeat { of: DuplicateOf { position: mark.position, judged_at: at }, took_mark: true })
     }
 
     /// A counted click marks every identity that it carries.
@@ -183,31 +265,27 @@ impl Marks {
         &mut self,
         identity: &Identity,
         position: Position,
-        at: UnixMillis,
+        now: UnixMillis,
         window_millis: i64,
     ) {
         let mark = Mark { position, signed_out: identity.user.is_none(), taken: false };
-        self.put(identity.address_agent, mark, at, window_millis);
+        self.put(identity.address_agent, (mark, now, window_millis), now);
         if let Some(user) = identity.user {
-            self.put(user, mark, at, window_millis);
+            self.put(user, (mark, now, window_millis), now);
         }
     }
 
     /// Does again what `repeat` did for a stored click that took the mark of `of`, if that mark is
     /// still remembered.
-    pub(super) fn retake(&mut self, identity: &Identity, of: DuplicateOf) {
-        let key = identity.address_agent;
-        let found = self.0.iter().find_map(|timeline| {
-            timeline.get(key, of.judged_at).map(|mark| (mark, timeline.window_millis()))
-        });
-        if let (Some(user), Some((mark, window_millis))) = (identity.user, found)
-            && mark.payload.position == of.position
+    pub(super) fn retake(&mut self, identity: &Identity, of: DuplicateOf, now: UnixMillis) {
+        if let (Some(user), Some(found)) = (identity.user, self.get(identity.address_agent, now))
+            && found.0.position == of.position
         {
-            self.take(key, user, mark.payload, mark.at, window_millis);
+            self.take(identity.address_agent, user, found, now);
         }
     }
 
-    /// Lets marks leave that no longer count.
+    /// Lets marks leave that no longer count. Must be called whenever time has moved.
     pub(super) fn expire(&mut self, now: UnixMillis) {
         self.0.expire(now);
     }
@@ -222,15 +300,14 @@ impl Marks {
 
     /// Live marks, sorted: what future verdicts depend on.
     pub(super) fn canonical_bytes(&self, now: UnixMillis, out: &mut Vec<u8>) {
-        let mut marks: Vec<_> = (self.0.iter())
-            .flat_map(|timeline| {
-                let live = timeline.newest().filter(|mark| timeline.is_live(mark.at, now));
-                live.map(|mark| (mark.key, mark.at, timeline.window_millis(), mark.payload))
-            })
-            .collect();
-        marks.sort_unstable_by_key(|mark| mark.0);
+        let live = |marks: &MarkTable| {
+            let unpacked = marks.table.live(now).map(|slot| (slot.key, marks.unpack(slot, now)));
+            unpacked.map(|(key, mark)| (key, mark, marks.window_millis())).collect::<Vec<_>>()
+        };
+        let mut marks: Vec<_> = self.0.iter().flat_map(live).collect();
+        marks.sort_unstable_by_key(|(key, ..)| *key);
         out.extend_from_slice(&(marks.len() as u64).to_le_bytes());
-        for (key, at, window_millis, mark) in marks {
+        for (key, (mark, at), window_millis) in marks {
             out.extend_from_slice(&key.to_le_bytes());
             out.extend_from_slice(&at.0.to_le_bytes());
             out.extend_from_slice(&window_millis.to_le_bytes());
@@ -239,20 +316,31 @@ impl Marks {
         }
     }
 
-    /// The user is marked with the taken mark's own time, maker and window.
-    fn take(&mut self, key: u64, user: u64, mark: Mark, at: UnixMillis, window_millis: i64) {
-        self.0.of_window(window_millis).rewrite(key, Mark { taken: true, ..mark });
-        let for_user = Mark { signed_out: false, taken: false, ..mark };
-        self.put(user, for_user, at, window_millis);
+    fn get(&self, key: u64, now: UnixMillis) -> Option<Found> {
+        self.0.iter().find_map(|marks| {
+            let (mark, at) = marks.get(key, now)?;
+            Some((mark, at, marks.window_millis()))
+        })
     }
 
-    fn put(&mut self, key: u64, mark: Mark, at: UnixMillis, window_millis: i64) {
-        for timeline in self.0.iter_mut() {
-            if timeline.window_millis() != window_millis {
-                timeline.remove(key);
+    /// The user is marked with the taken mark's own time, maker and window.
+    fn take(&mut self, key: u64, user: u64, (mark, at, window_millis): Found, now: UnixMillis) {
+        self.put(key, (Mark { taken: true, ..mark }, at, window_millis), now);
+        let for_user = Mark { signed_out: false, taken: false, ..mark };
+        self.put(user, (for_user, at, window_millis), now);
+    }
+
+    fn put(&mut self, key: u64, (mark, at, window_millis): Found, now: UnixMillis) {
+        let fits = |marks: &MarkTable| marks.fits(mark.position);
+        let mut is_placed = false;
+        for marks in self.0.iter_mut() {
+            if !is_placed && marks.window_millis() == window_millis && fits(marks) {
+                is_placed = true;
+            } else {
+                marks.remove(key, now);
             }
         }
-        self.0.of_window(window_millis).push(key, at, mark);
+        self.0.of_window(window_millis, fits).put(key, mark, at, now);
     }
 }
 

@@ -20,7 +20,7 @@ mod flags;
 mod invalid;
 pub mod rules;
 pub mod state;
-mod timeline;
+mod table;
 pub mod totals;
 
 pub use rules::{Rules, RulesError, RulesHistory};

@@ -24,12 +24,17 @@ fn identities_of_revision_one_never_change() {
 }
 
 #[test]
-fn marks_pack_positions_on_both_sides_of_their_base() {
-    let base = 10_000_000_000;
-    for position in [base, base + 1, base - 1, base + (1 << 33) - 1, base - (1 << 33)] {
-        let mark = Mark { position: Position(position), signed_out: true, taken: false };
-        assert_eq!(mark.pack(base).map(|bits| Mark::unpack(bits, base)), Some(mark));
+fn marks_keep_any_position_and_a_key_has_one() {
+    let (now, window_millis) = (UnixMillis(1_795_392_000_000), crate::kst::DAY_MILLIS);
+    let mut marks = Marks::default();
+    let identity = Identity { user: None, address_agent: 7 << 50 };
+    for position in [1 << 40, (1 << 40) + (1 << 34) - 1, (1 << 40) + (1 << 34), 1, u64::MAX, 1 << 40] {
+        marks.expire(now);
+        marks.count(&identity, Position(position), now, window_millis);
+        let repeat = marks.repeat(&identity, now).map(|repeat| repeat.of.position);
+        assert_eq!(repeat, Some(Position(position)));
+        assert_eq!(marks.0.iter().map(|table| table.table.live(now).count()).sum::<usize>(), 1);
     }
-    let far = Mark { position: Position(base + (1 << 33)), signed_out: true, taken: true };
-    assert_eq!(far.pack(base), None);
+    marks.expire(now.plus_millis(window_millis));
+    assert_eq!(marks.repeat(&identity, now.plus_millis(window_millis)), None);
 }

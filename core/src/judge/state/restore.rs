@@ -92,6 +92,7 @@ impl GongguState {
         }
         let user = click.member.map(|member| user_key(member.id));
         let who = Burster::of(click, user, rules.settings().member_age_millis, false);
+        self.marks.expire(at);
         self.bursts.expire(at);
         for (index, limit) in limits.iter().enumerate() {
             let count: BurstCount = judgement.burst[index];
@@ -103,7 +104,7 @@ impl GongguState {
             Some(_) => Identity::of(click, rules.agents().classify(&click.user_agent).digest),
         };
         match (judgement.verdict, judgement.duplicate_of) {
-            (Verdict::Duplicate, Some(of)) if judgement.took_mark => self.marks.retake(&identity, of),
+            (Verdict::Duplicate, Some(of)) if judgement.took_mark => self.marks.retake(&identity, of, at),
             (Verdict::Duplicate, Some(_)) => {}
             (Verdict::Duplicate, None) => return Err("a duplicate of nothing"),
             _ => self.marks.count(&identity, *position, at, rules.settings().dedup_window_millis),

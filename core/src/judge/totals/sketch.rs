@@ -90,16 +90,7 @@ impl VisitorSketch {
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, SketchError> {
         match bytes.split_first() {
             None => {}
-            Some((&LIST, list)) => {
-                if list.is_empty() || list.len() % LISTED_BYTES != 0 || list.len() / LISTED_BYTES > SPARSE_MAX
-                {
-                    return Err(SketchError("a list of the wrong length"));
-                }
-                let entries: Vec<&[u8]> = list.chunks_exact(LISTED_BYTES).collect();
-                if entries.windows(2).any(|pair| pair[0] >= pair[1]) {
-                    return Err(SketchError("a list out of order"));
-                }
-            }
+            Some((&LIST, list)) => check_list(list)?,
             Some((&DENSE, registers)) if registers.len() == DENSE_BYTES => {}
             Some((&DENSE, _)) => return Err(SketchError("registers of the wrong length")),
             Some(_) => return Err(SketchError("an unknown form")),
@@ -206,6 +197,17 @@ fn larger_registers(one: u64, other: u64) -> u64 {
     };
     let odd = |group: u64| group >> REGISTER_BITS & EVEN;
     larger(one & EVEN, other & EVEN) | larger(odd(one), odd(other)) << REGISTER_BITS
+}
+
+fn check_list(list: &[u8]) -> Result<(), SketchError> {
+    let (entries, rest) = list.as_chunks::<LISTED_BYTES>();
+    if !rest.is_empty() || !(1..=SPARSE_MAX).contains(&entries.len()) {
+        return Err(SketchError("a list of the wrong length"));
+    }
+    if !entries.is_sorted_by(|one, next| one < next) {
+        return Err(SketchError("a list out of order"));
+    }
+    Ok(())
 }
 
 fn to_bytes(listed: u64) -> [u8; LISTED_BYTES] {
