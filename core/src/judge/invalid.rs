@@ -37,8 +37,11 @@ fn is_prefetch(purpose: &str) -> bool {
 /// A frame, image or script of somebody else's page, or a form of a foreign origin.
 fn is_embedded(click: &RawClick) -> bool {
     let other = |value: &str, expected: &str| {
-        let value = value.trim();
-        !value.is_empty() && !value.eq_ignore_ascii_case(expected)
+        // Nearly every click says just what is expected.
+        value != expected && {
+            let value = value.trim();
+            !value.is_empty() && !value.eq_ignore_ascii_case(expected)
+        }
     };
     match click.endpoint {
         Endpoint::Go => other(&click.fetch_dest, "document") || other(&click.fetch_mode, "navigate"),

@@ -9,8 +9,8 @@
 //! Times are kept in as few bits as tell them apart within a little more than two windows
 //! ([`WindowClock`]). Invariant: an entry older than that is never in a table. [`Table::expire`], which
 //! must be called whenever time moves, sweeps out what has expired every eighth of a window, and drops
-//! everything when a whole window went by without an entry. Between sweeps expired entries are dead
-//! weight, and the next entry that comes by takes their place: whoever reads one asks whether it is live.
+//! everything after a window without an entry. Between sweeps expired entries are dead weight, whose
+//! place the next entry takes: whoever reads one asks whether it is live.
 
 use crate::clock::UnixMillis;
 
@@ -125,8 +125,7 @@ impl<S: Slot> Shard<S> {
         ((u128::from(rest) * groups as u128) >> 64) as usize * Self::GROUP
     }
 
-    /// Walks the slots from home on, until `stop` says so or one is empty; there always is one. Tells
-    /// where that was. This is where the judge spends its time, so it is two plain loops.
+    /// Where `stop` says so, from home on, or the first empty slot is; there always is one.
     fn walk(&self, rest: u64, mut stop: impl FnMut(usize, S) -> bool) -> usize {
         let home = self.home(rest);
         for (offset, slot) in self.slots[home..].iter().enumerate() {
@@ -135,7 +134,7 @@ impl<S: Slot> Shard<S> {
             }
         }
         let mut before = self.slots[..home].iter().enumerate();
-        before.position(|(index, slot)| slot.is_empty() || stop(index, *slot)).unwrap_or_default()
+        before.position(|(index, slot)| slot.is_empty() || stop(index, *slot)).unwrap_or(0)
     }
 
     /// Into the first empty slot. The caller has seen that there is room.
@@ -214,7 +213,7 @@ impl<S: Slot> Table<S> {
         }
     }
 
-    /// Gives back what no longer counts, now and then. See the module for when it must be called.
+    /// Gives back what no longer counts. See the module for when it must be called.
     pub(super) fn expire(&mut self, now: UnixMillis) {
         if now.millis_since(self.swept_at) >= (self.clock.window_millis / 8).max(1) {
             self.sweep(now);
