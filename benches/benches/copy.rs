@@ -15,28 +15,28 @@ use gonggumoa_core::store::{ClickStore, JudgedBatch, PartitionProgress, RunMark}
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// What a partition takes at once when it is behind.
-const BATCH_CLICKS: u64 = 20_000;
+/// Clicks that a partition takes at once when it is behind, and gonggus that they are spread over.
+const BATCHES: [(u64, u64); 3] = [(20_000, 1), (20_000, 256), (50_000, 40_000)];
 
 fn copy(criterion: &mut Criterion) {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let mut group = criterion.benchmark_group("copy");
-    group.throughput(Throughput::Elements(BATCH_CLICKS));
     group.sample_size(10).measurement_time(Duration::from_secs(10));
-    for gonggus in [1, 256] {
+    for (clicks, gonggus) in BATCHES {
+        group.throughput(Throughput::Elements(clicks));
         let name = format!("{gonggus}_gonggus");
         let Some(database) = runtime.block_on(BenchDatabase::create(&name)).unwrap() else { return };
         let store = PostgresClickStore::new(database.pool.clone());
         let mut stored = 0;
-        group.bench_function(format!("batches of {BATCH_CLICKS}, {gonggus} gonggus"), |bencher| {
+        group.bench_function(format!("batches of {clicks}, {gonggus} gonggus"), |bencher| {
             bencher.iter_custom(|iterations| {
                 let mut elapsed = Duration::ZERO;
                 for _ in 0..iterations {
-                    let batch = batch(stored, gonggus);
+                    let batch = batch(stored, clicks, gonggus);
                     let started = Instant::now();
                     runtime.block_on(store.store(&batch)).unwrap();
                     elapsed += started.elapsed();
-                    stored += BATCH_CLICKS;
+                    stored += clicks;
                 }
                 elapsed
             });
@@ -49,12 +49,14 @@ fn copy(criterion: &mut Criterion) {
 }
 
 /// The clicks after the first `stored`, with the heads and rollup rows of their gonggus.
-fn batch(stored: u64, gonggus: u64) -> JudgedBatch {
+fn batch(stored: u64, clicks: u64, gonggus: u64) -> JudgedBatch {
     let place = |through| LogPosition { through: Position(through), run: RUN };
-    let end = stored + BATCH_CLICKS;
+    let end = stored + clicks;
     let clicks: Vec<_> = (stored..end).map(|number| sample::judged_click(number, number % gonggus)).collect();
     let last_at = clicks[clicks.len() - 1].click.clicked_at;
     let counts = Counts { billable: end / gonggus, ..Counts::default() };
+    let mut visitors = VisitorSketch::default();
+    visitors.insert(end);
     let ids = (0..gonggus).map(sample::gonggu_id);
     JudgedBatch {
         partition: PartitionId(0),
@@ -65,7 +67,7 @@ fn batch(stored: u64, gonggus: u64) -> JudgedBatch {
             .map(|gonggu_id| GongguHead {
                 gonggu_id,
                 counts,
-                visitors: VisitorSketch::default(),
+                visitors: visitors.clone(),
                 last_judged_at: last_at,
                 last_clicked_at: last_at,
                 applied_through: Position(end),
@@ -82,7 +84,7 @@ fn batch(stored: u64, gonggus: u64) -> JudgedBatch {
             .map(|key| Rollup {
                 key,
                 counts,
-                visitors: VisitorSketch::default(),
+                visitors: visitors.clone(),
                 referrers: BTreeMap::from([("instagram.com".into(), counts.billable)]),
                 devices: [counts.billable, 0, 0, 0],
             })

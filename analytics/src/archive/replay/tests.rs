@@ -146,7 +146,7 @@ impl Case {
         let handle = spawn(config, Arc::new(self.log.clone()), store, self.objects.clone());
         let end = self.stored.unwrap().through;
         let archived = async {
-            while !handle.through().first().is_some_and(|(_, through)| *through >= end) {
+            while handle.through().first().is_none_or(|(_, through)| *through < end) {
                 tokio::task::yield_now().await;
             }
         };

@@ -1,6 +1,6 @@
 -- All that an answer needs, in one statement: one round trip, one snapshot, no transaction around it.
 -- $1 gonggu; $2 to $4 ranges of the series; $5 to $7 ranges of the totals; $8 start and $9 end of all of them.
--- Sketches are most of the bytes and lie outside of their rows. Only the totals need them, and not even those
+-- Sketches are most of the bytes. Only the totals need them, and not even those
 -- when no click lies outside of the range: then the head's sketch is that of the range.
 WITH whole AS MATERIALIZED (
     SELECT head.visitors FROM click_heads head
