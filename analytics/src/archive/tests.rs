@@ -80,7 +80,8 @@ impl LogReader for MemoryReader {
             self.entries.wait_for(|entries| entries.len() > after).await.map_err(|_| LogError::Closed)?;
         let entries: Vec<_> = entries[after..].iter().take(entries_max).cloned().collect();
         self.after = entries.last().map_or(self.after, |(position, _)| *position);
-        Ok(LogBatch { entries, end: LogPosition { through: self.after, run: self.run } })
+        let more = self.entries.borrow().len() as u64 > self.after.0;
+        Ok(LogBatch { entries, end: LogPosition { through: self.after, run: self.run }, more })
     }
 }
 
