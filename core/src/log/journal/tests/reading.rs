@@ -2,10 +2,11 @@
 
 use super::*;
 use crate::log::LogBatch;
+use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 use tokio::sync::Notify;
 
-/// Records `count` clicks of some 2 KB at once.
+/// Records `count` clicks of more than 1 KB at once.
 async fn record_many(journal: &Journal, count: usize) {
     let pending: Vec<_> = (0..count).map(|number| journal.append(&facts(&bulky(number)))).collect();
     for click in pending {
@@ -81,16 +82,15 @@ async fn a_call_dropped_between_two_reads_loses_nothing() {
     record_many(&journal, 1_500).await;
     let io = io.kill();
     drop(journal);
-    let (reads, watching, reached) =
-        (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)), Arc::new(Notify::new()));
+    let (reads, watching) = (AtomicUsize::new(0), Arc::new(AtomicBool::new(false)));
+    let (reached, go_on) = (Arc::new(Notify::new()), Arc::new(Barrier::new(2)));
     let hooked = HookedIo::new(&io, {
-        let (reads, watching, reached) = (Arc::clone(&reads), Arc::clone(&watching), Arc::clone(&reached));
+        let (watching, reached, go_on) = (Arc::clone(&watching), Arc::clone(&reached), Arc::clone(&go_on));
         move |call| {
-            if call == Call::Read
-                && watching.load(Ordering::SeqCst)
-                && reads.fetch_add(1, Ordering::SeqCst) == 1
-            {
+            let watched = call == Call::Read && watching.load(Ordering::SeqCst);
+            if watched && reads.fetch_add(1, Ordering::SeqCst) == 1 {
                 reached.notify_one();
+                go_on.wait();
             }
             Ok(())
         }
@@ -105,6 +105,7 @@ async fn a_call_dropped_between_two_reads_loses_nothing() {
         () = reached.notified() => {}
         _ = reader.next(usize::MAX) => panic!("the notice comes first"),
     }
+    go_on.wait();
     let few = next(&mut reader, 5).await;
     assert_eq!((few.entries.len(), few.more), (5, true));
     let through = check_order(&few, 0);
