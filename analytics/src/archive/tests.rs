@@ -78,9 +78,9 @@ impl LogReader for MemoryReader {
         let after = self.after.0 as usize;
         let entries =
             self.entries.wait_for(|entries| entries.len() > after).await.map_err(|_| LogError::Closed)?;
+        let more = entries.len() - after > entries_max;
         let entries: Vec<_> = entries[after..].iter().take(entries_max).cloned().collect();
         self.after = entries.last().map_or(self.after, |(position, _)| *position);
-        let more = self.entries.borrow().len() as u64 > self.after.0;
         Ok(LogBatch { entries, end: LogPosition { through: self.after, run: self.run }, more })
     }
 }

@@ -231,6 +231,7 @@ async fn a_segment_that_cannot_be_made_poisons_nothing() {
         let journal =
             Journal::open(config(Path::new(FOLDER)), Arc::new(SystemClock), Arc::new(hooked)).unwrap();
         let taken = use_up_the_segment(&journal).await;
+        io.put(&Path::new(FOLDER).join("00000000000000000007.new"), b"left by an earlier failure");
         fail(&io, &creating);
         removing.store(true, Ordering::SeqCst);
         assert_eq!(record(&journal, &bulky(taken)).await, Err(AppendError::Full));
