@@ -370,7 +370,8 @@ impl PartitionState {
         if at == batch.entries.len() {
             return (batch, None);
         }
-        let rest = LogBatch { entries: batch.entries.split_off(at), end: batch.end };
+        let rest = LogBatch { entries: batch.entries.split_off(at), ..batch };
+        batch.more = true;
         if let Some((position, entry)) = batch.entries.last() {
             batch.end = LogPosition { through: *position, run: run_of(entry) };
         }

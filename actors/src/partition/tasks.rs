@@ -81,12 +81,12 @@ async fn read_to_end(
             Err(LogError::Closed) => return PartitionMessage::EndOfLog,
             Err(error) => return PartitionMessage::Failed(chain(&error)),
         };
-        let full = batch.entries.len() >= config.batch_entries_max;
+        let more = batch.more;
         let read = PartitionMessage::Read(Box::new(ReadBatch { batch, permit }));
         if partition.send_message(read).is_err() {
             return PartitionMessage::EndOfLog;
         }
-        if !full {
+        if !more {
             tokio::time::sleep_until(started + config.batch_interval).await;
         }
     }

@@ -78,9 +78,10 @@ impl LogReader for MemoryReader {
         let after = self.after.0 as usize;
         let entries =
             self.entries.wait_for(|entries| entries.len() > after).await.map_err(|_| LogError::Closed)?;
+        let more = entries.len() - after > entries_max;
         let entries: Vec<_> = entries[after..].iter().take(entries_max).cloned().collect();
         self.after = entries.last().map_or(self.after, |(position, _)| *position);
-        Ok(LogBatch { entries, end: LogPosition { through: self.after, run: self.run } })
+        Ok(LogBatch { entries, end: LogPosition { through: self.after, run: self.run }, more })
     }
 }
 

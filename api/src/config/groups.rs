@@ -2,6 +2,8 @@
 
 use super::reader::{self, Reader};
 use gonggumoa_core::judge::rules::{BurstLimit, LimitScope};
+use gonggumoa_core::log::journal::SEGMENT_BYTES;
+use ipnet::IpNet;
 use secrecy::SecretString;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -258,19 +260,21 @@ impl RetentionConfig {
 
 impl JournalConfig {
     pub(super) fn read(reader: &mut Reader) -> Self {
-        let journal = Self {
-            max_bytes: reader.value("JOURNAL_MAX_BYTES", 8 << 30, "8GiB", reader::bytes(64 << 20)),
+        Self {
+            max_bytes: reader.value("JOURNAL_MAX_BYTES", 8 << 30, "8GiB", journal_bytes),
             reserve_bytes: reader.value("DISK_RESERVE_BYTES", 1 << 30, "1GiB", reader::bytes(0)),
-        };
-        if journal.reserve_bytes >= journal.max_bytes && !reader.is_bad("DISK_RESERVE_BYTES") {
-            let text = format!(
-                "is {} bytes, not below JOURNAL_MAX_BYTES ({} bytes)",
-                journal.reserve_bytes, journal.max_bytes
-            );
-            reader.problem("DISK_RESERVE_BYTES", text, "1GiB");
         }
-        journal
     }
+}
+
+/// Bytes for at least two segments: with one alone the next could never be made.
+fn journal_bytes(text: &str) -> Result<u64, String> {
+    let bytes = reader::bytes(0)(text)?;
+    if bytes < 2 * SEGMENT_BYTES {
+        let (least_mib, segment_mib) = (2 * SEGMENT_BYTES >> 20, SEGMENT_BYTES >> 20);
+        return Err(format!("must be at least {least_mib}MiB: two segments of {segment_mib} MiB"));
+    }
+    Ok(bytes)
 }
 
 impl AdminConfig {

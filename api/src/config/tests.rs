@@ -87,9 +87,8 @@ fn each_bad_value_is_explained() {
         ("FRAUD_IP_MEMBER_LIMIT", "30", "is 30, below the limit of everybody (60)"),
         ("IP_RETENTION_DAYS", "0", "must be from 1 to 400"),
         ("JOURNAL_MAX_BYTES", "1GB", "is not a number of bytes (plain, or with KiB, MiB, GiB, TiB)"),
-        ("JOURNAL_MAX_BYTES", "1MiB", "must be at least 67108864 bytes"),
+        ("JOURNAL_MAX_BYTES", "127MiB", "must be at least 128MiB: two segments of 64 MiB"),
         ("JOURNAL_MAX_BYTES", "99999999TiB", "is too large"),
-        ("DISK_RESERVE_BYTES", "8GiB", "is 8589934592 bytes, not below JOURNAL_MAX_BYTES (8589934592 bytes)"),
         ("SHUTDOWN_TIMEOUT_SECONDS", "0", "must be from 1 to 600"),
         ("ADMIN_EMAIL", "admin", "\"admin\" is not an e-mail address"),
         ("ADMIN_PASSWORD", "long enough", "ADMIN_EMAIL: is missing although ADMIN_PASSWORD is set"),
@@ -107,6 +106,16 @@ fn each_bad_value_is_explained() {
         let text = error(&[(name, value)]);
         assert!(text.contains(expected), "{name}={value} said: {text}");
         assert!(text.contains(name), "{name}={value} said: {text}");
+    }
+}
+
+#[test]
+fn the_journal_and_the_reserve_are_sized_apart() {
+    for (max, reserve) in [(128 << 20, 1 << 30), (8 << 30, 8 << 30), (1 << 30, 1 << 40)] {
+        let (max_text, reserve_text) = (format!("{max}"), format!("{reserve}"));
+        let config =
+            read(&[("JOURNAL_MAX_BYTES", &max_text), ("DISK_RESERVE_BYTES", &reserve_text)]).unwrap();
+        assert_eq!(config.journal, JournalConfig { max_bytes: max, reserve_bytes: reserve });
     }
 }
 

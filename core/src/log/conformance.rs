@@ -86,8 +86,12 @@ async fn read_clicks(
     let mut place = after.map_or(Position(0), |after| after.through);
     let mut clicks = Vec::new();
     while clicks.len() < count {
+        let end_before = log.durable_end(partition).await.unwrap();
         let batch = tokio::time::timeout(DEADLINE, reader.next(entries_max)).await.unwrap().unwrap();
+        let end_after = log.durable_end(partition).await.unwrap();
         assert!(!batch.entries.is_empty() && batch.entries.len() <= entries_max);
+        assert!(batch.more || batch.end.through >= end_before, "there was more");
+        assert!(!batch.more || batch.end.through < end_after, "there was no more");
         for (position, entry) in batch.entries {
             assert!(position > place, "positions ascend");
             place = position;

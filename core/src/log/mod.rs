@@ -161,6 +161,9 @@ pub struct LogBatch {
     pub entries: Vec<(Position, LogEntry)>,
     /// The place after them; its `through` is at or after the last entry's position.
     pub end: LogPosition,
+    /// Whether more durable entries stood behind it when it was read: a caller that waits between
+    /// batches need not.
+    pub more: bool,
 }
 
 /// Why a log cannot be read.
@@ -216,8 +219,9 @@ impl LogError {
 ///
 /// - Readers see durable entries only, each once, in position order, from just after the place they
 ///   are opened at; two readers at the same place see the same bytes.
-/// - `next` waits for at least one entry, then returns what is there up to the limits. After the log
-///   was closed it returns the rest, then `LogError::Closed`.
+/// - `next` waits for at least one entry, then returns what is there up to the limits: the caller's, and
+///   one of the log's own that keeps a batch's memory bounded. `more` tells whether a limit cut it.
+///   After the log was closed it returns the rest, then `LogError::Closed`.
 /// - An entry MUST NOT be deleted before every name in use has released it.
 #[async_trait]
 pub trait ClickLog: Send + Sync + 'static {

@@ -3,12 +3,15 @@
 use crate::log::SinkHealth;
 use std::path::PathBuf;
 
+/// The length of a segment where nothing else is said: 200,000 clicks, read in one go and quickly made.
+pub const SEGMENT_BYTES: u64 = 64 << 20;
+
 /// Where and how a journal is kept.
 #[derive(Clone, Debug)]
 pub struct JournalConfig {
     /// The folder; made if missing.
     pub dir: PathBuf,
-    /// Length of a segment: 64 MiB are 200,000 clicks, read in one go and quickly made.
+    /// Length of a segment: [`SEGMENT_BYTES`].
     pub segment_bytes: u64,
     /// A segment with clicks is sealed after this time, so that addresses can go with it: one hour.
     pub segment_millis: i64,
@@ -30,7 +33,7 @@ impl JournalConfig {
     pub fn new(dir: PathBuf) -> Self {
         Self {
             dir,
-            segment_bytes: 64 << 20,
+            segment_bytes: SEGMENT_BYTES,
             segment_millis: 3_600_000,
             max_bytes: 8 << 30,
             disk_reserve_bytes: 1 << 30,

@@ -46,7 +46,7 @@ mod time;
 mod verify;
 mod writer;
 
-pub use config::{JournalConfig, JournalOpenError, JournalStats};
+pub use config::{JournalConfig, JournalOpenError, JournalStats, SEGMENT_BYTES};
 pub use time::{Monotonic, SystemMonotonic};
 pub use verify::{SegmentReport, SegmentState, VerifyProblem, VerifyReport, verify};
 

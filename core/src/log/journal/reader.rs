@@ -3,7 +3,8 @@
 //! A reader holds a place and a buffer, never a lock or a segment. Bytes that were written a moment ago
 //! are in the page cache and are read where we stand; longer stretches, which may touch the disk, are
 //! read on a blocking thread. Both read up to the durable end only, and every record's checksum is
-//! looked at again. State changes only after the last await of a call, so that a call can be dropped.
+//! looked at again. At every await the place, the buffer and what is gathered agree, and what a dropped
+//! call had gathered goes out with the next, so that a call can be dropped.
 
 use super::record::{self, Kind};
 use super::segment::{self, CHUNK_BYTES, SegmentMeta};
@@ -17,14 +18,21 @@ use tokio::sync::watch;
 
 /// At most so much of the newest segment is read without leaving the async thread: a copy of 20 µs.
 const DIRECT_MAX_BYTES: u64 = 128 * 1024;
+/// A batch ends with the record that passes this, however many entries were asked for: 24,000 clicks of
+/// the usual size, and no 300 MB of the largest.
+const BATCH_MAX_BYTES: usize = 8 << 20;
 
 /// A place in the journal that moves forward.
 pub(super) struct JournalReader {
     shared: Arc<Shared>,
     progress: watch::Receiver<Progress>,
-    /// The last sequence given out.
+    /// The last sequence gathered.
     through: u64,
     open: Option<OpenSegment>,
+    /// Entries on their way out.
+    gathered: Vec<(Position, LogEntry)>,
+    /// What their records take on disk, at most.
+    gathered_bytes: usize,
 }
 
 /// The segment being read.
@@ -43,20 +51,15 @@ struct OpenSegment {
 impl JournalReader {
     pub(super) fn new(shared: Arc<Shared>, through: u64) -> Self {
         let progress = shared.progress.subscribe();
-        Self { shared, progress, through, open: None }
+        Self { shared, progress, through, open: None, gathered: Vec::new(), gathered_bytes: 0 }
     }
 
-    /// Waits until the record after our place is durable; says which segment holds it.
-    async fn wait_for_next(&mut self) -> Result<(SegmentMeta, bool), LogError> {
+    /// Waits until a record after our place is durable.
+    async fn wait_for_next(&mut self) -> Result<(), LogError> {
         loop {
             let progress = *self.progress.borrow_and_update();
             if progress.durable > self.through {
-                let next = self.through + 1;
-                let table = self.shared.segments.lock();
-                return match table.find(next) {
-                    Some((meta, newest)) if meta.last >= next => Ok((meta, newest)),
-                    _ => Err(deleted(table.oldest(), self.through)),
-                };
+                return Ok(());
             }
             if progress.ended || self.progress.changed().await.is_err() {
                 return Err(LogError::Closed);
@@ -64,7 +67,21 @@ impl JournalReader {
         }
     }
 
-    async fn open_segment(&mut self, meta: &SegmentMeta) -> Result<(), LogError> {
+    fn has_more(&self) -> bool {
+        self.progress.borrow().durable > self.through
+    }
+
+    /// The segment that holds the durable record after our place, and whether it is the newest.
+    fn segment_ahead(&self) -> Result<(SegmentMeta, bool), LogError> {
+        let next = self.through + 1;
+        let table = self.shared.segments.lock();
+        match table.find(next) {
+            Some((meta, newest)) if meta.last >= next => Ok((meta, newest)),
+            _ => Err(deleted(table.oldest(), self.through)),
+        }
+    }
+
+    fn open_segment(&mut self, meta: &SegmentMeta) -> Result<(), LogError> {
         if self.open.as_ref().is_some_and(|open| open.base == meta.base) {
             return Ok(());
         }
@@ -85,6 +102,33 @@ impl JournalReader {
             buffer: Vec::new(),
             buffer_offset: meta.first_offset,
         });
+        Ok(())
+    }
+
+    /// Gathers what is durable, over as many segments as it lies in, up to the limits.
+    async fn gather(&mut self, entries_max: usize) -> Result<(), LogError> {
+        if self.gathered.is_empty() {
+            self.wait_for_next().await?;
+        }
+        while self.gathered.len() < entries_max && self.gathered_bytes < BATCH_MAX_BYTES && self.has_more() {
+            let (meta, newest) = self.segment_ahead()?;
+            self.open_segment(&meta)?;
+            let Some(open) = self.open.as_mut() else { return Err(LogError::Closed) };
+            while self.gathered.len() < entries_max
+                && self.gathered_bytes < BATCH_MAX_BYTES
+                && self.through < meta.last
+            {
+                if !open.has_record() {
+                    open.fill(meta.end_offset, newest).await?;
+                }
+                let before = open.offset;
+                if let Some(entry) = open.take(self.through)? {
+                    self.through = entry.0.0;
+                    self.gathered.push(entry);
+                    self.gathered_bytes += (open.offset - before) as usize;
+                }
+            }
+        }
         Ok(())
     }
 }
@@ -165,31 +209,20 @@ impl OpenSegment {
 impl LogReader for JournalReader {
     async fn next(&mut self, entries_max: usize) -> Result<LogBatch, LogError> {
         let entries_max = entries_max.max(1);
-        let (meta, newest) = self.wait_for_next().await?;
-        self.open_segment(&meta).await?;
-        let Some(open) = self.open.as_mut() else { return Err(LogError::Closed) };
-        let mut entries = Vec::new();
-        let mut through = self.through;
-        while entries.len() < entries_max && through < meta.last {
-            if !open.has_record() {
-                if !entries.is_empty() {
-                    break;
-                }
-                open.fill(meta.end_offset, newest).await?;
-            }
-            match open.take(through) {
-                Ok(Some(entry)) => {
-                    through = entry.0.0;
-                    entries.push(entry);
-                }
-                Ok(None) => {}
-                Err(error) if entries.is_empty() => return Err(error),
-                // What is good goes out first; the next call meets the same bytes and says so.
-                Err(_) => break,
-            }
+        // What is good goes out first; the next call meets the same bytes and says so.
+        if let Err(error) = self.gather(entries_max).await
+            && self.gathered.is_empty()
+        {
+            return Err(error);
         }
-        self.through = through;
-        let end = LogPosition { through: Position(through), run: meta.run };
-        Ok(LogBatch { entries, end })
+        // More than was asked for stands here only after a dropped call that asked for more.
+        let rest = self.gathered.split_off(entries_max.min(self.gathered.len()));
+        let entries = std::mem::replace(&mut self.gathered, rest);
+        if self.gathered.is_empty() {
+            self.gathered_bytes = 0;
+        }
+        let through = entries.last().map_or(Position(self.through), |(position, _)| *position);
+        let end = LogPosition { through, run: self.shared.run_holding(through.0) };
+        Ok(LogBatch { entries, end, more: !self.gathered.is_empty() || self.has_more() })
     }
 }

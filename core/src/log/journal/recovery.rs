@@ -205,11 +205,7 @@ pub(super) fn open_one(
 
 /// Reads the folder, stops at corruption, cuts a torn tail and makes what is kept durable.
 pub(super) fn recover(io: &dyn JournalIo, folder: &Path) -> Result<Recovered, JournalOpenError> {
-    for name in io.list(folder)? {
-        if name.ends_with(".new") {
-            io.remove(&folder.join(name))?;
-        }
-    }
+    segment::remove_unfinished(io, folder)?;
     let mut found = Vec::new();
     for (base, name) in find(io, folder)? {
         found.push(open_one(io, folder, base, &name, true)?);

@@ -186,9 +186,21 @@ fn temporary_path(folder: &Path, base: u64) -> PathBuf {
     folder.join(format!("{base:020}.new"))
 }
 
-/// Takes the space of a new segment and writes its header. On failure nothing is left behind.
+/// Removes segments that were never put in place.
+pub(super) fn remove_unfinished(io: &dyn JournalIo, folder: &Path) -> io::Result<()> {
+    for name in io.list(folder)?.iter().filter(|name| name.ends_with(".new")) {
+        io.remove(&folder.join(name))?;
+    }
+    Ok(())
+}
+
+/// Takes the space of a new segment and writes its header. What a failure leaves behind, and what one
+/// before it left, is removed as far as the disk lets us.
 pub(super) fn prepare(io: &dyn JournalIo, folder: &Path, header: SegmentHeader) -> io::Result<Prepared> {
     let path = temporary_path(folder, header.base);
+    if let Err(error) = remove_unfinished(io, folder) {
+        tracing::warn!(%error, "an unfinished segment could not be removed");
+    }
     let made = (|| {
         let file = io.create(&path)?;
         file.allocate(header.file_bytes)?;
@@ -199,8 +211,11 @@ pub(super) fn prepare(io: &dyn JournalIo, folder: &Path, header: SegmentHeader) 
     match made {
         Ok(file) => Ok(Prepared { file, header }),
         Err(error) => {
-            if let Err(problem) = io.remove(&path) {
-                tracing::warn!(error = %problem, "an unfinished segment could not be removed");
+            match io.remove(&path) {
+                Err(problem) if problem.kind() != io::ErrorKind::NotFound => {
+                    tracing::warn!(error = %problem, "an unfinished segment could not be removed");
+                }
+                _ => {}
             }
             Err(error)
         }
@@ -212,6 +227,15 @@ pub(super) fn put_in_place(io: &dyn JournalIo, folder: &Path, prepared: &Prepare
     let base = prepared.header.base;
     io.rename(&temporary_path(folder, base), &path(folder, base))?;
     io.sync_folder(folder)
+}
+
+/// Cuts the slack off a segment that ends here. Not doing so costs space only.
+pub(super) fn give_back_slack(file: &dyn JournalFile, used_bytes: u64) -> bool {
+    let cut = file.set_length(used_bytes);
+    if let Err(error) = &cut {
+        tracing::warn!(%error, "the slack of a segment could not be given back");
+    }
+    cut.is_ok()
 }
 
 /// A view of a file through a buffer that moves forward; memory stays bounded whatever the file holds.

@@ -1,9 +1,14 @@
 //! A walk over all segments that changes nothing, for an operator who wants to know.
+//!
+//! The journal may be in use meanwhile, and taking its lock would keep a starting one out. So a walk may
+//! meet bytes older than those behind them, a length older than the bytes, and names that are gone. What
+//! was written never changes, though: damage is what a second look finds at the same place.
 
 use super::JournalOpenError;
 use super::io::{JournalIo, RealIo};
 use super::recovery::{self, Ending, Found, Walk};
 use crate::ids::RunId;
+use std::io;
 use std::path::Path;
 
 /// What a folder of segments holds.
@@ -80,24 +85,31 @@ pub struct VerifyProblem {
     pub problem: String,
 }
 
-/// Walks the journal in `dir`. A journal in use may be walked too; its newest segment then shows as open.
+/// Walks the journal in `dir`. A journal in use may be walked too; its newest segment then shows as open,
+/// or as it was left while we looked.
 pub fn verify(dir: &Path) -> Result<VerifyReport, JournalOpenError> {
     verify_with(&RealIo, dir)
 }
 
 pub(super) fn verify_with(io: &dyn JournalIo, dir: &Path) -> Result<VerifyReport, JournalOpenError> {
-    let mut report = VerifyReport::default();
-    let mut found = Vec::new();
-    for (base, name) in recovery::find(io, dir)? {
-        match recovery::open_one(io, dir, base, &name, false) {
-            Ok(segment) => found.push(segment),
-            Err(error) => report.note(error)?,
+    loop {
+        let report = walk_all(io, dir)?;
+        let newest = report.segments.last().map(|segment| segment.segment.as_str());
+        let newest_is_bad = report.problems.iter().any(|problem| Some(problem.segment.as_str()) == newest);
+        // With a successor it is judged by other rules: then it may end earlier than it was made.
+        if newest_is_bad && recovery::find(io, dir)?.last().map(|(_, name)| name.as_str()) != newest {
+            continue;
         }
+        return Ok(report);
     }
+}
+
+fn walk_all(io: &dyn JournalIo, dir: &Path) -> Result<VerifyReport, JournalOpenError> {
+    let (mut report, found) = open_all(io, dir)?;
     for (index, this) in found.iter().enumerate() {
         let judged = match found.get(index + 1) {
             Some(next) => recovery::check_followed(this, next),
-            None => recovery::judge_newest(this),
+            None => judge_newest(this),
         };
         let followed = index + 1 < found.len();
         match judged {
@@ -110,6 +122,48 @@ pub(super) fn verify_with(io: &dyn JournalIo, dir: &Path) -> Result<VerifyReport
         }
     }
     Ok(report)
+}
+
+/// Opens all segments there are, oldest first, and notes those that cannot be read.
+fn open_all(io: &dyn JournalIo, dir: &Path) -> Result<(VerifyReport, Vec<Found>), JournalOpenError> {
+    let mut names = recovery::find(io, dir)?;
+    'listing: loop {
+        let (mut report, mut found) = (VerifyReport::default(), Vec::new());
+        for (base, name) in &names {
+            match recovery::open_one(io, dir, *base, name, false) {
+                Ok(segment) => found.push(segment),
+                Err(JournalOpenError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {
+                    // Deleted since it was listed, and all before it too: begin again, as long as that
+                    // makes a difference.
+                    let now = recovery::find(io, dir)?;
+                    if now == names {
+                        return Err(error.into());
+                    }
+                    names = now;
+                    continue 'listing;
+                }
+                Err(error) => report.note(error)?,
+            }
+        }
+        return Ok((report, found));
+    }
+}
+
+/// Judges the newest segment; what looks bad is looked at again until it stays so at the same place.
+/// Ends: a bad place that moved was moved by the writer, and a segment has an end.
+fn judge_newest(this: &Found) -> Result<Walk, JournalOpenError> {
+    let mut before = None;
+    loop {
+        let judged = recovery::judge_newest(this);
+        let bad_offset = match &judged {
+            Ok(Walk { ending: Ending::Bad(_), end_offset, .. }) => *end_offset,
+            Err(JournalOpenError::Corrupt { offset, .. }) => *offset,
+            _ => return judged,
+        };
+        if before.replace(bad_offset) == Some(bad_offset) {
+            return judged;
+        }
+    }
 }
 
 impl VerifyReport {

@@ -1,9 +1,10 @@
 //! The one thread that writes: groups, seals, closing records, new segments.
 //!
 //! Invariants: nothing is acknowledged before the sync that covers it returned; a failed write, sync,
-//! rename or folder sync poisons the journal for good (a failed fsync is never tried again: the kernel
-//! may have dropped the pages and would call the next one a success); lack of space for a new segment
-//! is *full*, tried again every second.
+//! rename or folder sync of what is in use poisons the journal for good (a failed fsync is never tried
+//! again: the kernel may have dropped the pages and would call the next one a success). A new segment
+//! that cannot be made (no space, no file handle, a bad place on the disk) harms nothing that is in use:
+//! the old one goes on while it has room, then the journal is *full*, and it is tried again every second.
 //!
 //! Space: `fallocate` alone leaves unwritten extents, whose conversion makes every fdatasync commit the
 //! file system's own journal too. Zeros written ahead make it a plain overwrite, at the median a third
@@ -12,7 +13,7 @@
 use super::commit::{Group, Stop, Taken};
 use super::io::JournalFile;
 use super::record::{self, CLOSING_BYTES, Kind};
-use super::segment::{self, Prepared, SegmentHeader, SegmentMeta};
+use super::segment::{self, Prepared, SegmentHeader, SegmentMeta, give_back_slack};
 use super::{Progress, Shared, space};
 use crate::log::{AppendError, SinkHealth};
 use std::io;
@@ -83,10 +84,13 @@ impl Writer {
     /// Makes the run's first segment; without space the journal begins full, so that what is in it can
     /// be read and released.
     pub(super) fn begin(&mut self) -> io::Result<()> {
-        if !self.rotate()? {
-            self.set_health(SinkHealth::Full);
+        match self.prepare_next()? {
+            Some(prepared) => self.go_on_in(prepared),
+            None => {
+                self.set_health(SinkHealth::Full);
+                Ok(())
+            }
         }
-        Ok(())
     }
 
     pub(super) fn run(mut self) {
@@ -224,9 +228,20 @@ impl Writer {
         Ok(())
     }
 
-    /// Seals the segment and goes on in a new one. `false`: there is no space, and nothing was changed.
+    /// Goes on in a new segment. `false`: none can be made now, and nothing was changed.
     fn rotate(&mut self) -> io::Result<bool> {
-        let Some(prepared) = self.prepare_next()? else { return Ok(false) };
+        match self.prepare_next() {
+            Ok(Some(prepared)) => self.go_on_in(prepared).map(|()| true),
+            Ok(None) => Ok(false),
+            Err(error) => {
+                tracing::error!(%error, "the journal's next segment cannot be made; tried again every second");
+                Ok(false)
+            }
+        }
+    }
+
+    /// Seals the segment and begins the next.
+    fn go_on_in(&mut self, prepared: Prepared) -> io::Result<()> {
         let shared = Arc::clone(&self.shared);
         let before = self.active.take();
         if let Some(active) = &before {
@@ -269,9 +284,10 @@ impl Writer {
             clicks: 0,
             opened: Instant::now(),
         });
-        Ok(true)
+        Ok(())
     }
 
+    /// Makes the next segment, not yet in use. `None`: there is no space.
     fn prepare_next(&self) -> io::Result<Option<Prepared>> {
         let shared = &self.shared;
         let mut header = SegmentHeader {
@@ -379,13 +395,4 @@ impl Active {
         }
         Ok(())
     }
-}
-
-/// Cuts the slack off a segment that ends here. Not doing so costs space only.
-fn give_back_slack(file: &dyn JournalFile, used_bytes: u64) -> bool {
-    let cut = file.set_length(used_bytes);
-    if let Err(error) = &cut {
-        tracing::warn!(%error, "the slack of a segment could not be given back");
-    }
-    cut.is_ok()
 }

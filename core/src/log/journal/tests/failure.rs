@@ -1,6 +1,7 @@
 //! Disks that fail and disks that are full.
 
 use super::*;
+use std::sync::atomic::AtomicBool;
 
 #[tokio::test]
 async fn a_failed_sync_or_write_is_final() {
@@ -181,4 +182,82 @@ async fn a_real_full_file_system_refuses_and_goes_on_when_there_is_space() {
     let journal = open();
     assert_eq!(read_all(&journal).await.len(), number + 1);
     assert!(number > 10);
+}
+
+/// Whether the segment has no room for one more `bulky` click, whose record has `record_bytes`.
+fn is_used_up(journal: &Journal, record_bytes: u64) -> bool {
+    let newest = journal.0.shared.segments.lock().find(u64::MAX).unwrap().0;
+    newest.end_offset + record_bytes + record::CLOSING_BYTES as u64 > newest.file_bytes
+}
+
+/// Records clicks until the next one needs a new segment; how many.
+async fn use_up_the_segment(journal: &Journal) -> usize {
+    let mut before = 0;
+    for number in 0.. {
+        record(journal, &bulky(number)).await.unwrap();
+        let end = journal.0.shared.segments.lock().find(u64::MAX).unwrap().0.end_offset;
+        if number > 0 && is_used_up(journal, end - before) {
+            return number + 1;
+        }
+        before = end;
+    }
+    unreachable!()
+}
+
+/// A disk on which files cannot be created, or not be removed, while a switch is on.
+fn switched(io: &FaultyIo) -> (HookedIo, [Arc<AtomicBool>; 2]) {
+    let switches = [Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false))];
+    let [creating, removing] = switches.clone();
+    let hooked = HookedIo::new(io, move |call| match call {
+        Call::Create(_) if creating.load(Ordering::SeqCst) => Err(std::io::Error::other("no handle")),
+        Call::Remove(_) if removing.load(Ordering::SeqCst) => Err(std::io::Error::other("not now")),
+        _ => Ok(()),
+    });
+    (hooked, switches)
+}
+
+#[tokio::test]
+async fn a_segment_that_cannot_be_made_poisons_nothing() {
+    type Fail = fn(&FaultyIo, &AtomicBool);
+    let failures: [Fail; 3] = [
+        |_, creating| creating.store(true, Ordering::SeqCst),
+        // The write or sync of the header, in a file that is not yet in use.
+        |io, _| io.fail_write_after(0, 10),
+        |io, _| io.fail_sync_after(0),
+    ];
+    for fail in failures {
+        let io = FaultyIo::new();
+        let (hooked, [creating, removing]) = switched(&io);
+        let journal =
+            Journal::open(config(Path::new(FOLDER)), Arc::new(SystemClock), Arc::new(hooked)).unwrap();
+        let taken = use_up_the_segment(&journal).await;
+        io.put(&Path::new(FOLDER).join("00000000000000000007.new"), b"left by an earlier failure");
+        fail(&io, &creating);
+        removing.store(true, Ordering::SeqCst);
+        assert_eq!(record(&journal, &bulky(taken)).await, Err(AppendError::Full));
+        assert_eq!(journal.health(), SinkHealth::Full);
+        creating.store(false, Ordering::SeqCst);
+        removing.store(false, Ordering::SeqCst);
+        until(|| journal.health() == SinkHealth::Ready).await;
+        record(&journal, &bulky(taken)).await.unwrap();
+        assert_eq!(read_all(&journal).await.len(), taken + 1);
+        assert!(io.paths().iter().all(|path| path.extension().unwrap() == "seg"), "nothing is left over");
+    }
+}
+
+#[tokio::test]
+async fn an_aged_segment_goes_on_while_the_next_cannot_be_made() {
+    let io = FaultyIo::new();
+    let (hooked, [creating, _]) = switched(&io);
+    let aged = JournalConfig { segment_millis: 1, mark_interval_millis: 1, ..config(Path::new(FOLDER)) };
+    let journal = Journal::open(aged, Arc::new(SystemClock), Arc::new(hooked)).unwrap();
+    creating.store(true, Ordering::SeqCst);
+    record(&journal, "first").await.unwrap();
+    let records = journal.stats().records;
+    until(|| journal.stats().records > records + 20).await;
+    record(&journal, "second").await.unwrap();
+    assert_eq!((journal.health(), journal.stats().segments), (SinkHealth::Ready, 1));
+    creating.store(false, Ordering::SeqCst);
+    until(|| journal.stats().segments == 2).await;
+    assert_eq!(read_all(&journal).await.len(), 2);
 }

@@ -4,7 +4,10 @@ mod crowd;
 mod damage;
 mod failure;
 mod history;
+mod hooked;
+mod live;
 mod model;
+mod reading;
 mod time;
 
 use super::faulty::FaultyIo;
@@ -14,6 +17,7 @@ use super::*;
 use crate::clock::{ManualClock, SystemClock};
 use crate::log::conformance::{self, LogFixture, facts};
 use crate::log::{ClickReceipt, LogEntry};
+use hooked::{Call, HookedIo};
 use std::path::Path;
 use std::time::Duration;
 
