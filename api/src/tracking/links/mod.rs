@@ -213,12 +213,17 @@ impl Links {
         let refreshed = timeout(REFRESH_MAX, self.refresh_all(&[id])).await;
         let refreshed = refreshed.unwrap_or(Err(LinksError::TimedOut));
         if refreshed.is_err() {
-            // First behind, then out: in the other order an id that exists would be unknown in between.
-            self.synced.store(false, Ordering::Release);
-            self.remove(id);
-            self.behind.notify_one();
+            self.fall_behind(id);
         }
         refreshed
+    }
+
+    /// Takes out a link that may be stale, and has everything read again.
+    fn fall_behind(&self, id: GongguId) {
+        // First behind, then out: in the other order an id that exists would be unknown in between.
+        self.synced.store(false, Ordering::Release);
+        self.remove(id);
+        self.behind.notify_one();
     }
 
     /// Reads an account's gonggus again after a commit that changed its status.

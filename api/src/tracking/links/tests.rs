@@ -6,6 +6,7 @@ use gonggumoa_core::clock::ManualClock;
 use gonggumoa_core::gonggu::{GongguStatus, status_at};
 use sqlx::postgres::PgPoolOptions;
 use std::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 impl Links {
     /// Puts a link in without a database.
@@ -129,6 +130,48 @@ async fn a_change_that_cannot_be_read_back_leaves_nothing_stale_and_nothing_unkn
     assert!(!links.is_synced() && links.is_empty());
     assert!(matches!(links.settle(id).await, Settled::NotNow));
     assert!(links.behind.notified().now_or_never().is_some(), "the follower was told");
+}
+
+#[sqlx::test(migrations = "../migrations/postgres")]
+async fn a_table_that_is_behind_is_read_again(pool: PgPool) {
+    let (owner_id, id) = (Uuid::now_v7(), GongguId(Uuid::now_v7()));
+    sqlx::query("INSERT INTO users (id, email, nickname) VALUES ($1, 'a@b.example', 'owner')")
+        .bind(owner_id)
+        .execute(&pool)
+        .await
+        .unwrap();
+    sqlx::query(
+        "INSERT INTO gonggus (id, influencer_id, title, original_price, gonggu_price, open_at, close_at,
+                              external_url)
+         VALUES ($1, $2, 'gonggu', 2, 1, now(), now() + interval '1 day', 'https://shop.kr/')",
+    )
+    .bind(id.0)
+    .bind(owner_id)
+    .execute(&pool)
+    .await
+    .unwrap();
+    let links = Arc::new(Links::new(LinksDependencies {
+        pool,
+        clock: Arc::new(ManualClock::new(UnixMillis(0))),
+        identities: Identities::new(),
+        key_fingerprint: "test".to_owned(),
+        snapshot_path: None,
+    }));
+    let stop = CancellationToken::new();
+    let following = tokio::spawn(Arc::clone(&links).run(stop.clone()));
+    let level = async || {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while !(links.is_synced() && links.with(id, |_| ()).is_some()) {
+            assert!(Instant::now() < deadline, "never level");
+            tokio::task::yield_now().await;
+        }
+    };
+    level().await;
+    links.fall_behind(id);
+    assert!(matches!(links.settle(id).await, Settled::Known(_)), "found at once, by a look-up");
+    level().await;
+    stop.cancel();
+    following.await.unwrap();
 }
 
 #[test]
