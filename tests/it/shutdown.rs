@@ -1,7 +1,7 @@
 //! SIGTERM under keep-alive load: clients are told to close, what was answered is kept, and the process
 //! ends within its deadline.
 
-use crate::harness::ledger::{balance, journal_verifies};
+use crate::harness::ledger::{balance, journal_holds, journal_verifies};
 use crate::harness::{Api, Deployment, Load, LoadPlan};
 use rustix::process::Signal;
 use std::sync::atomic::Ordering;
@@ -28,11 +28,14 @@ async fn a_stop_under_load_closes_in_order() {
     assert!(tally.strange().is_empty(), "{:?}", tally.strange());
     assert_eq!(tally.unrecorded.load(Ordering::Relaxed), 0);
     deployment.postgres_gone(postmaster).await;
-    journal_verifies(&deployment).await;
+    let recorded = journal_verifies(&deployment).await;
+    journal_holds(&deployment, &tally.given());
 
     deployment.start().await;
     let admin = Api::new(&deployment).admin().await;
-    balance(&deployment, &admin, &gonggus, &tally.given(), tally.sent.load(Ordering::Relaxed)).await;
+    let rows =
+        balance(&deployment, &admin, &gonggus, &tally.given(), tally.sent.load(Ordering::Relaxed)).await;
+    assert_eq!(rows.len() as u64, recorded, "clicks in the journal and rows");
     deployment.stop().await;
 }
 
