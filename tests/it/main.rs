@@ -16,6 +16,7 @@ mod harness;
 mod live;
 mod operations;
 mod redirect;
+mod replay;
 mod restart;
 mod rules;
 mod shutdown;
