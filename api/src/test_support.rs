@@ -49,7 +49,7 @@ pub(crate) struct FakeSink {
 
 impl FakeSink {
     /// The disk says: synced, or failed.
-    pub(crate) fn settle(&self, result: Result<(), AppendError>) {
+    pub(crate) fn settle(&self, result: &Result<(), AppendError>) {
         self.waiting.lock().drain(..).for_each(|waiting| drop(waiting.send(result.clone())));
     }
 }
@@ -72,7 +72,7 @@ impl ClickSink for FakeSink {
         let (sender, receiver) = oneshot::channel();
         self.waiting.lock().push(sender);
         if *self.at_once.lock() {
-            self.settle(Ok(()));
+            self.settle(&Ok(()));
         }
         let receipt = ClickReceipt {
             id: ClickId(Uuid::from_u128(7)),

@@ -10,7 +10,7 @@
 //!
 //! each confirmed before the next; a store with transactions does all in one. A crash between any two
 //! leaves a state from which the same batch (or one that starts at the same place with other borders)
-//! ends in the same rows. One suite ([`conformance`]) is passed by every provider.
+//! ends in the same rows. One suite (`conformance`) is passed by every provider.
 
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;

@@ -147,7 +147,7 @@ async fn shutdown_closes_kept_connections_and_ends() {
     }
     running.shutdown.cancel();
     tokio::task::yield_now().await;
-    running.sink.settle(Ok(()));
+    running.sink.settle(&Ok(()));
     let mut rest = Vec::new();
     stream.read_to_end(&mut rest).await.unwrap();
     let rest = String::from_utf8_lossy(&rest).to_lowercase();

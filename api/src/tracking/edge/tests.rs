@@ -22,7 +22,7 @@ async fn get(app: &App, sink: &FakeSink, id: &str, given: &[(&'static str, &[u8]
     let headers = headers(given);
     let mut answer = Box::pin(go(app, id, ClickMethod::Get, &headers, "10.0.0.1".parse().unwrap()));
     let at_once = answer.as_mut().now_or_never();
-    sink.settle(Ok(()));
+    sink.settle(&Ok(()));
     match at_once {
         Some(response) => response,
         None => answer.await,
@@ -38,7 +38,7 @@ async fn no_answer_before_the_disk_has_it() {
     assert!(answer.as_mut().now_or_never().is_none(), "answered before it was durable");
     assert_eq!(sink.seen.lock().len(), 1);
     assert!(answer.as_mut().now_or_never().is_none());
-    sink.settle(Ok(()));
+    sink.settle(&Ok(()));
     let response = answer.await;
     assert_eq!(response.status(), 302);
     assert_eq!(
@@ -56,7 +56,7 @@ async fn what_was_not_recorded_is_redirected_without_an_id() {
     let peer = "203.0.113.1".parse().unwrap();
     let mut answer = Box::pin(go(&app, OPEN_ID, ClickMethod::Get, &headers, peer));
     assert!(answer.as_mut().now_or_never().is_none());
-    sink.settle(Err(AppendError::Poisoned("test".to_owned())));
+    sink.settle(&Err(AppendError::Poisoned("test".to_owned())));
     let failed = answer.await;
     *sink.refuses.lock() = true;
     let refused = go(&app, OPEN_ID, ClickMethod::Get, &headers, peer).await;
@@ -157,7 +157,7 @@ async fn tokens_identify_and_bad_ones_are_none() {
         };
         let mut taking = Box::pin(take(&app, request));
         assert!(taking.as_mut().now_or_never().is_none());
-        sink.settle(Ok(()));
+        sink.settle(&Ok(()));
         taking.await.unwrap();
         assert_eq!(sink.seen.lock().last().unwrap().member.is_some(), known, "{origin}");
     }
