@@ -29,6 +29,9 @@ pub struct TrackingConfig {
     pub idle_check_interval: Duration,
     /// Most gonggus in memory; beyond it the longest idle leave early.
     pub live_gonggus_max: usize,
+    /// A call of the store that takes longer is given up and made again: its connection may be dead
+    /// without a word. Far above the slowest batch seen; repeating one is safe.
+    pub store_timeout: Duration,
     /// First wait after a failure of the store or of an actor; doubled up to `retry_max`.
     pub retry_min: Duration,
     /// Longest wait between two tries.
@@ -43,6 +46,7 @@ impl Default for TrackingConfig {
             idle_after: Duration::from_secs(600),
             idle_check_interval: Duration::from_secs(5),
             live_gonggus_max: 200_000,
+            store_timeout: Duration::from_secs(60),
             retry_min: Duration::from_millis(50),
             retry_max: Duration::from_secs(5),
         }
@@ -89,6 +93,12 @@ pub enum PartitionStep {
     Opening,
     /// Judging and storing.
     Running,
+    /// It can never run as things are (a store of another history, rules this binary cannot run): the
+    /// process should not go on as if it could.
+    Refused {
+        /// Why.
+        problem: String,
+    },
     /// Failed; will be opened again.
     Restarting {
         /// What failed.
@@ -109,6 +119,8 @@ pub struct PartitionStatus {
     pub live_gonggus: usize,
     /// How often it was started again.
     pub restarts: u64,
+    /// Batches stored since it was last started.
+    pub batches_stored: u64,
 }
 
 pub(crate) type StatusMap = BTreeMap<PartitionId, PartitionStatus>;
@@ -138,6 +150,7 @@ pub async fn spawn(config: TrackingConfig, deps: TrackingDeps) -> Result<Trackin
                     progress: None,
                     live_gonggus: 0,
                     restarts: 0,
+                    batches_stored: 0,
                 },
             )
         })

@@ -1,6 +1,7 @@
 //! The root supervisor: one child a partition, started again with backoff whenever it ends early.
 //!
-//! It never gives up: a partition that cannot run (the store is down, a row is damaged) harms nothing
+//! It gives up only on a partition that refuses (`PartitionStep::Refused`); then the process should end.
+//! Any other failure (the store is down, a row is damaged) harms nothing
 //! but the age of the figures, since the log keeps what comes; the alarm is its status and its log line.
 
 use crate::handle::{PartitionStep, StatusMap, TrackingConfig, TrackingDeps};
@@ -83,11 +84,14 @@ impl Actor for Root {
         match event {
             SupervisionEvent::ActorStarted(_) | SupervisionEvent::ProcessGroupChanged(_) => {}
             SupervisionEvent::ActorTerminated(child, _, reason) => {
-                let drained = |id: &PartitionId| {
-                    state.arguments.status.borrow().get(id).is_some_and(|s| s.step == PartitionStep::Drained)
+                let ended = |id: &PartitionId| {
+                    let statuses = state.arguments.status.borrow();
+                    statuses.get(id).is_some_and(|status| {
+                        matches!(status.step, PartitionStep::Drained | PartitionStep::Refused { .. })
+                    })
                 };
                 if let Some(id) = state.children.remove(&child.get_id())
-                    && !drained(&id)
+                    && !ended(&id)
                 {
                     restart_later(&myself, state, id, reason.as_deref().unwrap_or("stopped"));
                 }
@@ -102,10 +106,10 @@ impl Actor for Root {
     }
 }
 
-/// Tries again after a doubling wait; a partition that ran meanwhile starts from the shortest.
+/// Tries again after a doubling wait; a partition that stored something meanwhile starts from the shortest.
 fn restart_later(myself: &ActorRef<RootMessage>, state: &mut RootState, id: PartitionId, problem: &str) {
     let config = &state.arguments.config;
-    let ran = state.arguments.status.borrow().get(&id).is_some_and(|s| s.step == PartitionStep::Running);
+    let ran = state.arguments.status.borrow().get(&id).is_some_and(|status| status.batches_stored > 0);
     let failures = state.failures.entry(id).or_default();
     *failures = if ran { 1 } else { failures.saturating_add(1) };
     let wait = backoff(config, *failures);
@@ -117,6 +121,7 @@ fn restart_later(myself: &ActorRef<RootMessage>, state: &mut RootState, id: Part
             status.step = PartitionStep::Restarting { problem: problem.to_owned() };
             status.restarts += 1;
             status.live_gonggus = 0;
+            status.batches_stored = 0;
         }
     });
     myself.send_after(wait, move || RootMessage::Start(id));

@@ -318,3 +318,22 @@ async fn watchers_see_the_newest_totals() {
     world.log.close();
     assert!(handle.drain(DEADLINE).await);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_of_another_history_is_refused_for_good() {
+    let world = World::new();
+    fill(&world.log, 30);
+    let rows = world.run().await;
+    let other =
+        World { store: world.store.clone(), log: MemoryLog::new(RunId(Uuid::from_u128(8))), ..World::new() };
+    fill(&other.log, 60);
+    let handle = other.spawn().await;
+    let mut watch = handle.watch();
+    let refused = watch.wait_for(|statuses| matches!(statuses[&P].step, PartitionStep::Refused { .. }));
+    let problem =
+        tokio::time::timeout(DEADLINE, refused).await.expect("it refuses").unwrap()[&P].step.clone();
+    let PartitionStep::Refused { problem } = problem else { unreachable!() };
+    assert!(problem.contains(&RunId(Uuid::from_u128(7)).to_string()), "{problem}");
+    assert_eq!(other.store.rows().clicks, rows.clicks);
+    assert_eq!(handle.status()[&P].restarts, 0);
+}

@@ -191,11 +191,8 @@ fn summary(config: &Config, report: &seed::SeedReport) -> String {
     }
     text.push_str("\n데모 공구\n");
     for gonggu in &report.gonggus {
-        let address = config.http.address();
-        text.push_str(&format!(
-            "  {:<9} http://{address}/go/{}  {}\n",
-            gonggu.status, gonggu.id, gonggu.title
-        ));
+        let address = config.http.shown_address();
+        text.push_str(&format!("  {:<9} {address}/go/{}  {}\n", gonggu.status, gonggu.id, gonggu.title));
     }
     text
 }

@@ -61,6 +61,8 @@ impl Database {
             data_dir: data_dir.to_owned(),
             bin_dir: config.database.bin_dir.clone(),
             nice: config.database.nice,
+            // A quarter: the rest is for answering, flushing and storing.
+            stop_timeout: config.shutdown_timeout / 4,
         };
         let embedded = match ownership {
             Ownership::Own => embedded::start(embedded).await?,

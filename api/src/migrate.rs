@@ -40,9 +40,21 @@ impl SchemaError {
     /// Would the same call, made later, possibly succeed?
     pub fn retryable(&self) -> bool {
         match self {
-            Self::Unreachable(_) => true,
+            Self::Unreachable(source) => may_pass(source),
             Self::Newer { .. } | Self::Changed(_) | Self::Failed(_) => false,
         }
+    }
+}
+
+/// Would the database possibly answer later? A wrong password, a missing database or a missing right is
+/// not mended by waiting; a server that starts, stops, or is out of connections is.
+pub fn may_pass(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => true,
+        sqlx::Error::Database(refusal) => refusal
+            .code()
+            .is_some_and(|code| code.starts_with("57P") || code.starts_with("53") || code.starts_with("08")),
+        _ => false,
     }
 }
 

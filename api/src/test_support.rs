@@ -17,6 +17,7 @@ use gonggumoa_core::log::{AppendError, ClickReceipt, ClickSink, PendingClick, Si
 use gonggumoa_core::store::StoreError;
 use gonggumoa_core::visitor::{AddressKey, Member};
 use parking_lot::Mutex;
+use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -112,15 +113,24 @@ pub(crate) fn tokens() -> AccessTokens {
     AccessTokens::new(SECRET, jsonwebtoken::Algorithm::HS256, 30)
 }
 
-/// A gonggu open in [10, 20), the clock at 15, and a database that nobody can reach.
-pub(crate) fn app(frontend_url: Option<&str>) -> (App, Arc<FakeSink>) {
-    let pool = PgPoolOptions::new()
+/// A database that nobody can reach.
+pub(crate) fn no_database() -> PgPool {
+    PgPoolOptions::new()
         .acquire_timeout(std::time::Duration::from_millis(200))
         .connect_lazy("postgres://nobody@127.0.0.1:1/none")
-        .unwrap();
+        .unwrap()
+}
+
+/// A gonggu open in [10, 20), the clock at 15, and a database that nobody can reach.
+pub(crate) fn app(frontend_url: Option<&str>) -> (App, Arc<FakeSink>) {
+    app_on(no_database(), no_database(), frontend_url)
+}
+
+/// The same on a database; the links have one of their own.
+pub(crate) fn app_on(pool: PgPool, links_pool: PgPool, frontend_url: Option<&str>) -> (App, Arc<FakeSink>) {
     let clock = Arc::new(ManualClock::new(UnixMillis(15)));
     let links = Arc::new(Links::new(LinksDependencies {
-        pool: pool.clone(),
+        pool: links_pool,
         clock: clock.clone(),
         identities: Identities::new(),
         key_fingerprint: "test".to_owned(),

@@ -40,7 +40,8 @@ fn stats(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("stats");
     group.measurement_time(Duration::from_secs(8));
     for (name, days, interval) in [
-        ("a year by day", DAYS, Interval::Day),
+        ("a year by day, all there is", DAYS, Interval::Day),
+        ("a year by day but the first", DAYS - 1, Interval::Day),
         ("14 days by hour", 14, Interval::Hour),
         ("a day by minute", 1, Interval::Minute),
     ] {
@@ -78,6 +79,7 @@ fn stats(criterion: &mut Criterion) {
 fn year() -> JudgedBatch {
     let end = START.plus_millis(DAYS * DAY);
     let mut rollups = Vec::new();
+    let mut all = VisitorSketch::default();
     let mut add = |level, from: UnixMillis, step: i64| {
         let rows = end.millis_since(from) / step;
         let billable = CLICKS / (DAYS * DAY / step) as u64;
@@ -87,6 +89,7 @@ fn year() -> JudgedBatch {
                 let number = row as u64 * VISITORS_PER_ROW / 2 + visitor;
                 visitors.insert(number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
             }
+            all.merge(&visitors);
             rollups.push(Rollup {
                 key: RollupKey { gonggu_id: sample::gonggu_id(0), level, at: from.plus_millis(row * step) },
                 counts: Counts { billable, ..Counts::default() },
@@ -101,12 +104,13 @@ fn year() -> JudgedBatch {
     add(RollupLevel::Day, START.plus_millis(-9 * HOUR), DAY);
     add(RollupLevel::Hour, START, HOUR);
     add(RollupLevel::Minute, end.plus_millis(-MINUTE_DAYS * DAY), MINUTE);
+    let last = end.plus_millis(-1);
     let head = GongguHead {
         gonggu_id: sample::gonggu_id(0),
         counts: Counts { billable: CLICKS, ..Counts::default() },
-        visitors: VisitorSketch::default(),
-        last_judged_at: end,
-        last_clicked_at: end,
+        visitors: all,
+        last_judged_at: last,
+        last_clicked_at: last,
         applied_through: Position(CLICKS),
     };
     let position = LogPosition { through: Position(CLICKS), run: RUN };

@@ -6,8 +6,7 @@
 //! It never leaves by itself: the partition knows what is unstored.
 
 use crate::handle::TrackingConfig;
-use crate::partition::PartitionMessage;
-use crate::root::backoff;
+use crate::partition::{PartitionMessage, chain, retrying};
 use gonggumoa_core::click::{Judgement, RawClick};
 use gonggumoa_core::ids::{GongguId, Position};
 use gonggumoa_core::judge::rules::Rules;
@@ -93,8 +92,12 @@ impl Actor for Gonggu {
         let skipped = fold.clicks.partition_point(|(position, _)| *position <= applied_through);
         let mut judgements = Vec::with_capacity(fold.clicks.len() - skipped);
         for (position, click) in &fold.clicks[skipped..] {
+            if let Err(problem) = supply_rollups(gonggu, click).await {
+                // The store's failure, not the click's: the partition is opened again from what is stored.
+                let _ = gonggu.context.partition.send_message(PartitionMessage::Failed(problem));
+                return Ok(());
+            }
             gonggu.folding_position.store(position.0, Ordering::Relaxed);
-            supply_rollups(gonggu, click).await?;
             #[cfg(test)]
             if let Some(hook) = &gonggu.context.hook
                 && !fold.quarantined.contains(position)
@@ -106,8 +109,8 @@ impl Actor for Gonggu {
             } else {
                 gonggu.state.fold(*position, click, &fold.rules)
             });
+            gonggu.folding_position.store(0, Ordering::Relaxed);
         }
-        gonggu.folding_position.store(0, Ordering::Relaxed);
         let answer = Folded {
             batch: fold.batch,
             gonggu_id: gonggu.id,
@@ -126,23 +129,16 @@ impl Actor for Gonggu {
 }
 
 /// Loads rollup rows that `click` will write to and that may exist in the store only.
-async fn supply_rollups(gonggu: &mut GongguArguments, click: &RawClick) -> Result<(), ActorProcessingErr> {
+async fn supply_rollups(gonggu: &mut GongguArguments, click: &RawClick) -> Result<(), String> {
     let missing: Vec<RollupKey> = gonggu.state.missing_rollups(click).into_iter().collect();
     if missing.is_empty() {
         return Ok(());
     }
     let request = LoadRequest { gonggu_id: gonggu.id, window_millis: 0, rollups: missing.clone() };
-    let mut failures = 0;
-    let snapshot = loop {
-        match gonggu.context.store.load(std::slice::from_ref(&request)).await {
-            Ok(mut snapshots) => break snapshots.pop().unwrap_or_default(),
-            Err(error) if error.retryable() => {
-                failures += 1;
-                tokio::time::sleep(backoff(&gonggu.context.config, failures)).await;
-            }
-            Err(error) => return Err(error.into()),
-        }
-    };
+    let load = || gonggu.context.store.load(std::slice::from_ref(&request));
+    let mut snapshots =
+        retrying(&gonggu.context.config, "load", load).await.map_err(|error| chain(&error))?;
+    let snapshot = snapshots.pop().unwrap_or_default();
     for key in missing {
         let row = snapshot.rollups.iter().find(|rollup| rollup.key == key).cloned();
         gonggu.state.insert_rollup(key, row);

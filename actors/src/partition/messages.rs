@@ -21,6 +21,8 @@ pub(crate) enum PartitionMessage {
         history: Box<RulesHistory>,
         quarantined: Vec<gonggumoa_core::ids::Position>,
     },
+    /// The log's reader is open at the stored place.
+    ReaderOpened,
     /// The next entries.
     Read(Box<ReadBatch>),
     /// The log was closed and all of it has been read.
@@ -35,4 +37,6 @@ pub(crate) enum PartitionMessage {
     IdleCheck,
     /// A task of the partition cannot go on; the partition ends and is opened again.
     Failed(String),
+    /// It can never run as things are; the partition ends for good.
+    Refused(String),
 }

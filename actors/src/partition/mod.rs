@@ -4,11 +4,13 @@
 //! the click on which it panics twice is quarantined. When a task of its own fails for good, the
 //! partition ends; the root opens it again from what is stored.
 
+mod batch;
 mod messages;
 mod state;
 mod tasks;
 
 pub(crate) use messages::PartitionMessage;
+pub(crate) use tasks::{chain, retrying};
 
 use crate::gonggu::{Fold, Gonggu, GongguArguments, GongguContext};
 use crate::handle::{PartitionStep, StatusMap, TrackingConfig, TrackingDeps};
@@ -71,7 +73,12 @@ impl Actor for Partition {
             hook: arguments.deps.hook.clone(),
         });
         let mut tasks = JoinSet::new();
-        tasks.spawn(tasks::open(myself.clone(), arguments.id, arguments.deps.clone()));
+        tasks.spawn(tasks::open(
+            myself.clone(),
+            arguments.id,
+            arguments.deps.clone(),
+            arguments.config.clone(),
+        ));
         myself.send_interval(arguments.config.idle_check_interval, || PartitionMessage::IdleCheck);
         Ok(PartitionShell {
             arguments,
@@ -97,7 +104,6 @@ impl Actor for Partition {
             (PartitionMessage::Opened { progress, history, quarantined }, None) => {
                 let after = progress.as_ref().map(|progress| progress.position);
                 shell.update_status(|status| {
-                    status.step = PartitionStep::Running;
                     status.progress.clone_from(&progress);
                 });
                 shell.release(after).await;
@@ -114,6 +120,17 @@ impl Actor for Partition {
                 Vec::new()
             }
             (PartitionMessage::Failed(problem), _) => return Err(problem.into()),
+            (PartitionMessage::Refused(problem), _) => {
+                tracing::error!(partition.id = %shell.arguments.id, partition.problem = problem,
+                    "a partition cannot be judged as things are");
+                shell.update_status(|status| status.step = PartitionStep::Refused { problem });
+                myself.stop(None);
+                Vec::new()
+            }
+            (PartitionMessage::ReaderOpened, _) => {
+                shell.update_status(|status| status.step = PartitionStep::Running);
+                Vec::new()
+            }
             (PartitionMessage::Read(batch), Some(state)) => state.read(*batch, now),
             (PartitionMessage::EndOfLog, Some(state)) => state.end_of_log(),
             (PartitionMessage::Loaded { batch, states }, Some(state)) => {
@@ -220,6 +237,7 @@ impl PartitionShell {
                         .set(progress.complete_through().0 as f64 / 1_000.0);
                     self.update_status(|status| {
                         status.progress = Some(progress);
+                        status.batches_stored += 1;
                         status.live_gonggus = live_gonggus;
                     });
                 }

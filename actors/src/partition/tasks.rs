@@ -4,6 +4,7 @@
 use super::messages::{PartitionMessage, ReadBatch};
 use crate::handle::{TrackingConfig, TrackingDeps};
 use crate::root::backoff;
+use crate::rules::RulesLoadError;
 use gonggumoa_core::ids::{PartitionId, Position};
 use gonggumoa_core::judge::rules::RulesHistory;
 use gonggumoa_core::judge::state::GongguState;
@@ -22,15 +23,26 @@ const LOAD_GONGGUS_MAX: usize = 4_096;
 type Partition = ActorRef<PartitionMessage>;
 
 /// Finds where to go on and which rules are in force.
-pub(super) async fn open(partition: Partition, id: PartitionId, deps: TrackingDeps) {
+pub(super) async fn open(partition: Partition, id: PartitionId, deps: TrackingDeps, config: TrackingConfig) {
     let opened = async {
-        let progress = deps.store.progress(id).await.map_err(|error| chain(&error))?;
-        let history = crate::rules::history(&deps, id).await.map_err(|error| chain(&error))?;
+        let failed = |error: &dyn std::error::Error| PartitionMessage::Failed(chain(error));
+        let progress = deps.store.progress(id).await.map_err(|error| failed(&error))?;
+        let history = crate::rules::history(&deps, id).await.map_err(|error| match error {
+            RulesLoadError::Rules(_) => PartitionMessage::Refused(chain(&error)),
+            RulesLoadError::Store(_) | RulesLoadError::Log(_) => failed(&error),
+        })?;
         let after = progress.as_ref().map_or(Position(0), |progress| progress.position.through);
-        let quarantined = deps.store.quarantined(id, after).await.map_err(|error| chain(&error))?;
-        Ok::<_, String>(PartitionMessage::Opened { progress, history: Box::new(history), quarantined })
+        let quarantined = deps.store.quarantined(id, after).await.map_err(|error| failed(&error))?;
+        Ok::<_, PartitionMessage>(PartitionMessage::Opened {
+            progress,
+            history: Box::new(history),
+            quarantined,
+        })
     };
-    let message = opened.await.unwrap_or_else(PartitionMessage::Failed);
+    let message = match tokio::time::timeout(config.store_timeout, opened).await {
+        Ok(Ok(message) | Err(message)) => message,
+        Err(_) => PartitionMessage::Failed("the click store did not answer in time".to_owned()),
+    };
     let _ = partition.send_message(message);
 }
 
@@ -43,7 +55,13 @@ pub(super) async fn read(
     config: TrackingConfig,
 ) {
     let message = match deps.log.reader(id, after).await {
-        Ok(reader) => read_to_end(&partition, reader, &config).await,
+        Ok(reader) => {
+            let _ = partition.send_message(PartitionMessage::ReaderOpened);
+            read_to_end(&partition, reader, &config).await
+        }
+        Err(error @ (LogError::ForeignPosition { .. } | LogError::Deleted { .. })) => {
+            PartitionMessage::Refused(chain(&error))
+        }
         Err(error) => PartitionMessage::Failed(chain(&error)),
     };
     let _ = partition.send_message(message);
@@ -141,14 +159,15 @@ pub(super) async fn store(
     let _ = partition.send_message(message);
 }
 
-async fn retrying<T, F: Future<Output = Result<T, StoreError>>>(
+pub(crate) async fn retrying<T, F: Future<Output = Result<T, StoreError>>>(
     config: &TrackingConfig,
     what: &'static str,
     mut call: impl FnMut() -> F,
 ) -> Result<T, StoreError> {
     let mut failures = 0;
     loop {
-        match call().await {
+        let answer = tokio::time::timeout(config.store_timeout, call()).await;
+        match answer.unwrap_or_else(|elapsed| Err(StoreError::Unavailable(elapsed.into()))) {
             Err(error) if error.retryable() => {
                 failures += 1;
                 let wait = backoff(config, failures);
@@ -167,7 +186,7 @@ async fn retrying<T, F: Future<Output = Result<T, StoreError>>>(
 }
 
 /// An error with its causes, for a status and a log line.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

@@ -88,6 +88,11 @@ pub(super) fn name(partition: PartitionId, first: Position, last: Position) -> P
     Path::from(format!("clicks/p{partition}/{:020}-{:020}.gmz", first.0, last.0))
 }
 
+/// The name of the object that holds a rules version.
+pub(super) fn rules_name(version: u32) -> Path {
+    Path::from(format!("rules/v{version:06}.json"))
+}
+
 /// A file being filled.
 pub(super) struct FileWriter {
     body: zstd::Encoder<'static, Vec<u8>>,

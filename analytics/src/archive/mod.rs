@@ -12,14 +12,17 @@
 
 mod file;
 mod read;
+mod replay;
 #[cfg(test)]
 mod tests;
 mod write;
 
 pub use file::{FileHeader, Place};
 pub use read::{files, read};
+pub use replay::{Compared, Difference, ReplayReport, replay};
 pub use write::{ArchiveHandle, spawn};
 
+use gonggumoa_core::judge::RulesError;
 use gonggumoa_core::log::LogError;
 use gonggumoa_core::store::StoreError;
 use object_store::ObjectStore;
@@ -83,6 +86,9 @@ pub enum ArchiveError {
     /// The click store did not answer.
     #[error("the stored position cannot be read")]
     Store(#[from] StoreError),
+    /// The archive's rules cannot judge.
+    #[error("the archived rules cannot judge")]
+    Rules(#[from] RulesError),
     /// Compression failed.
     #[error("an archive file cannot be made")]
     Io(#[from] std::io::Error),
@@ -94,6 +100,7 @@ impl ArchiveError {
         match self {
             Self::Objects { .. } | Self::Io(_) => true,
             Self::Damaged { .. } | Self::Chain { .. } => false,
+            Self::Rules(error) => error.retryable(),
             Self::Log(error) => error.retryable(),
             Self::Store(error) => error.retryable(),
         }

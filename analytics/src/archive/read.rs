@@ -30,13 +30,49 @@ pub(super) async fn open(objects: &dyn ObjectStore, file: &str) -> Result<FileRe
     FileReader::open(file, &bytes)
 }
 
-struct Reading {
+/// The files of a partition one after the other, each verified and following the one before.
+pub(super) struct Files {
     objects: Arc<dyn ObjectStore>,
     partition: PartitionId,
-    files: Option<VecDeque<String>>,
-    current: Option<FileReader>,
+    names: Option<VecDeque<String>>,
     /// End and hash of the file before.
     previous: Option<(LogPosition, String)>,
+}
+
+impl Files {
+    pub(super) fn new(objects: Arc<dyn ObjectStore>, partition: PartitionId) -> Self {
+        Self { objects, partition, names: None, previous: None }
+    }
+
+    /// The next file; `None` after the last.
+    pub(super) async fn next(&mut self) -> Result<Option<FileReader>, ArchiveError> {
+        if self.names.is_none() {
+            self.names = Some(files(&*self.objects, self.partition).await?.into());
+        }
+        let Some(file) = self.names.as_mut().and_then(VecDeque::pop_front) else { return Ok(None) };
+        let opened = open(&*self.objects, &file).await?;
+        self.check_chain(&file, &opened)?;
+        self.previous = Some((opened.header.end.into(), opened.sha256.clone()));
+        Ok(Some(opened))
+    }
+
+    fn check_chain(&self, file: &str, opened: &FileReader) -> Result<(), ArchiveError> {
+        let header = &opened.header;
+        let expected = self.previous.as_ref();
+        let follows = header.partition == self.partition
+            && header.after.map(LogPosition::from) == expected.map(|(end, _)| *end)
+            && header.previous_sha256.as_ref() == expected.map(|(_, hash)| hash);
+        // The oldest files may have been deleted after their time: the first one there starts anywhere.
+        if follows || (expected.is_none() && header.partition == self.partition) {
+            return Ok(());
+        }
+        Err(ArchiveError::Chain { file: file.to_owned() })
+    }
+}
+
+struct Reading {
+    files: Files,
+    current: Option<FileReader>,
 }
 
 /// All entries of a partition in the order of the log. Ends with an error at the first file that is
@@ -45,7 +81,7 @@ pub fn read(
     objects: Arc<dyn ObjectStore>,
     partition: PartitionId,
 ) -> impl Stream<Item = Result<(Position, LogEntry), ArchiveError>> + Send {
-    let reading = Reading { objects, partition, files: None, current: None, previous: None };
+    let reading = Reading { files: Files::new(objects, partition), current: None };
     stream::try_unfold(reading, |mut reading| async move {
         let entry = reading.next().await?;
         Ok(entry.map(|entry| (entry, reading)))
@@ -60,29 +96,10 @@ impl Reading {
                 if let Some(entry) = current.next()? {
                     return Ok(Some(entry));
                 }
-                self.previous = Some((current.header.end.into(), current.sha256.clone()));
                 self.current = None;
             }
-            if self.files.is_none() {
-                self.files = Some(files(&*self.objects, self.partition).await?.into());
-            }
-            let Some(file) = self.files.as_mut().and_then(VecDeque::pop_front) else { return Ok(None) };
-            let opened = open(&*self.objects, &file).await?;
-            self.check_chain(&file, &opened)?;
+            let Some(opened) = self.files.next().await? else { return Ok(None) };
             self.current = Some(opened);
         }
-    }
-
-    fn check_chain(&self, file: &str, opened: &FileReader) -> Result<(), ArchiveError> {
-        let header = &opened.header;
-        let expected = self.previous.as_ref();
-        let follows = header.partition == self.partition
-            && header.after.map(LogPosition::from) == expected.map(|(end, _)| *end)
-            && header.previous_sha256.as_ref() == expected.map(|(_, hash)| hash);
-        // The oldest files may have been deleted after their time: the first one there starts anywhere.
-        if follows || (expected.is_none() && header.partition == self.partition) {
-            return Ok(());
-        }
-        Err(ArchiveError::Chain { file: file.to_owned() })
     }
 }

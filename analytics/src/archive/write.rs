@@ -1,6 +1,6 @@
 //! Writing the archive: one task a partition.
 
-use super::file::FileWriter;
+use super::file::{FileWriter, rules_name};
 use super::read::{files, open};
 use super::{ArchiveConfig, ArchiveError};
 use gonggumoa_core::ids::{PartitionId, Position};
@@ -219,7 +219,7 @@ impl Archiver {
         let in_force = activations.partition_point(|activation| activation.from <= first);
         activations.drain(..in_force.saturating_sub(1));
         for rules in self.store.rules().await? {
-            let name = Path::from(format!("rules/v{:06}.json", rules.version));
+            let name = rules_name(rules.version);
             let named = activations.iter().any(|activation| activation.version == rules.version);
             if named && self.objects.head(&name).await.is_err() {
                 let json = serde_json::to_vec(&rules).map_err(std::io::Error::from)?;

@@ -85,10 +85,15 @@ pub(crate) async fn complete_through(connection: &mut PgConnection) -> Result<Un
         .map_err(store_error)?;
     let mut least = None;
     for marks in partitions {
-        let at = parse_marks(marks)?.iter().map(|mark| mark.at).min().unwrap_or(UnixMillis::MIN);
+        let at = least_mark(marks)?;
         least = Some(least.map_or(at, |least: UnixMillis| least.min(at)));
     }
     Ok(least.unwrap_or(UnixMillis::MIN))
+}
+
+/// The least mark of a partition; one without any is complete through nothing.
+pub(crate) fn least_mark(marks: serde_json::Value) -> Result<UnixMillis, StoreError> {
+    Ok(parse_marks(marks)?.iter().map(|mark| mark.at).min().unwrap_or(UnixMillis::MIN))
 }
 
 pub(crate) fn parse_marks(marks: serde_json::Value) -> Result<Vec<RunMark>, StoreError> {

@@ -156,7 +156,7 @@ pub(crate) fn counts(column: &[i64]) -> Result<Counts, StoreError> {
     Ok(Counts::from_array(signed("counts", column)?.map(|count| count as u64)))
 }
 
-fn sketch(what: &'static str, bytes: &[u8]) -> Result<VisitorSketch, StoreError> {
+pub(crate) fn sketch(what: &'static str, bytes: &[u8]) -> Result<VisitorSketch, StoreError> {
     VisitorSketch::from_bytes(bytes).map_err(|error| damaged(what, error.to_string()))
 }
 

@@ -2,14 +2,14 @@
 
 use super::error::store_error;
 use super::millis::PgMillis;
-use super::queries::complete_through;
-use super::rows::{self, RollupRow};
+use super::queries::least_mark;
+use super::rows;
 use super::{PostgresClickStore, codes};
 use crate::stats::{RollupAdjustment, RowRange, StatsPlan, StatsRows, StatsStore};
 use async_trait::async_trait;
 use gonggumoa_core::clock::UnixMillis;
 use gonggumoa_core::ids::GongguId;
-use gonggumoa_core::judge::totals::{Counts, Rollup, RollupLevel};
+use gonggumoa_core::judge::totals::RollupLevel;
 use gonggumoa_core::store::StoreError;
 use sqlx::PgConnection;
 
@@ -33,21 +33,26 @@ impl Ranges {
 #[async_trait]
 impl StatsStore for PostgresClickStore {
     async fn stats_rows(&self, gonggu_id: GongguId, plan: &StatsPlan) -> Result<StatsRows, StoreError> {
-        let mut transaction = self
-            .pool
-            .begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            .await
-            .map_err(store_error)?;
         let (series, totals) = (Ranges::new(&plan.series), Ranges::new(&plan.totals));
-        let rows = StatsRows {
-            complete_through: complete_through(&mut transaction).await?,
-            series: counts(&mut transaction, gonggu_id, &series).await?,
-            series_adjustments: adjustments(&mut transaction, gonggu_id, &series).await?,
-            totals: rollups(&mut transaction, gonggu_id, &totals).await?,
-            totals_adjustments: adjustments(&mut transaction, gonggu_id, &totals).await?,
-        };
-        transaction.commit().await.map_err(store_error)?;
-        Ok(rows)
+        let start = plan.totals.first().map_or(UnixMillis::MIN, |range| range.from);
+        let end = plan.totals.last().map_or(UnixMillis::MIN, |range| range.to);
+        let found = sqlx::query_file_as!(
+            StatsRow,
+            "src/postgres/sql/stats_rows.sql",
+            gonggu_id.0,
+            &series.levels,
+            &series.from as _,
+            &series.to as _,
+            &totals.levels,
+            &totals.from as _,
+            &totals.to as _,
+            PgMillis(start) as _,
+            PgMillis(end) as _
+        )
+        .fetch_all(&self.pool)
+        .await
+        .map_err(store_error)?;
+        stats_rows(found)
     }
 
     async fn adjustments(
@@ -62,53 +67,54 @@ impl StatsStore for PostgresClickStore {
     }
 }
 
-async fn counts(
-    connection: &mut PgConnection,
-    gonggu_id: GongguId,
-    ranges: &Ranges,
-) -> Result<Vec<(UnixMillis, Counts)>, StoreError> {
-    let rows = sqlx::query!(
-        r#"SELECT c.at AS "at!: PgMillis", c.counts AS "counts!"
-           FROM unnest($2::smallint[], $3::timestamptz[], $4::timestamptz[]) AS r (level, first, beyond)
-           CROSS JOIN LATERAL (
-               SELECT at, counts FROM click_rollups
-               WHERE gonggu_id = $1 AND level = r.level AND at >= r.first AND at < r.beyond OFFSET 0
-           ) c"#,
-        gonggu_id.0,
-        &ranges.levels,
-        &ranges.from as _,
-        &ranges.to as _
-    )
-    .fetch_all(connection)
-    .await
-    .map_err(store_error)?;
-    rows.into_iter().map(|row| Ok((row.at.0, rows::counts(&row.counts)?))).collect()
+/// A row of `stats_rows.sql`; which columns are set depends on the part.
+struct StatsRow {
+    part: i16,
+    at: Option<PgMillis>,
+    counts: Option<Vec<i64>>,
+    visitors: Option<Vec<u8>>,
+    json: Option<String>,
+    devices: Option<Vec<i64>>,
 }
 
-async fn rollups(
-    connection: &mut PgConnection,
-    gonggu_id: GongguId,
-    ranges: &Ranges,
-) -> Result<Vec<Rollup>, StoreError> {
-    let rows = sqlx::query_as!(
-        RollupRow,
-        r#"SELECT c.gonggu_id AS "gonggu_id!", c.level AS "level!", c.at AS "at!: PgMillis",
-                  c.counts AS "counts!", c.visitors AS "visitors!", c.referrers AS "referrers?",
-                  c.devices AS "devices!"
-           FROM unnest($2::smallint[], $3::timestamptz[], $4::timestamptz[]) AS r (level, first, beyond)
-           CROSS JOIN LATERAL (
-               SELECT * FROM click_rollups
-               WHERE gonggu_id = $1 AND level = r.level AND at >= r.first AND at < r.beyond OFFSET 0
-           ) c"#,
-        gonggu_id.0,
-        &ranges.levels,
-        &ranges.from as _,
-        &ranges.to as _
-    )
-    .fetch_all(connection)
-    .await
-    .map_err(store_error)?;
-    rows.into_iter().map(Rollup::try_from).collect()
+const PART_SERIES: i16 = 1;
+const PART_SERIES_ADJUSTMENTS: i16 = 3;
+const PART_MARKS: i16 = 4;
+
+fn stats_rows(found: Vec<StatsRow>) -> Result<StatsRows, StoreError> {
+    let mut rows = StatsRows::default();
+    let mut complete_through: Option<UnixMillis> = None;
+    for row in found {
+        let at = row.at.map_or(UnixMillis::MIN, |at| at.0);
+        let counts = row.counts.unwrap_or_default();
+        match row.part {
+            PART_SERIES => rows.series.push((at, rows::counts(&counts)?)),
+            PART_SERIES_ADJUSTMENTS => rows.series_adjustments.push((at, rows::signed("counts", &counts)?)),
+            PART_MARKS => {
+                let marks = row.json.as_deref().map(serde_json::from_str).transpose();
+                let marks = marks.map_err(|error| damaged("partition", &error))?.unwrap_or_default();
+                let at = least_mark(marks)?;
+                complete_through = Some(complete_through.map_or(at, |least| least.min(at)));
+            }
+            _ => {
+                if let Some(devices) = row.devices {
+                    rows.totals.add_devices(rows::signed("devices", &devices)?);
+                }
+                if let Some(json) = row.json {
+                    rows.totals.add_referrers(&json).map_err(|error| damaged("rollup", &error))?;
+                }
+                if let Some(visitors) = row.visitors {
+                    rows.totals.visitors.merge(&rows::sketch("rollup", &visitors)?);
+                }
+            }
+        }
+    }
+    rows.complete_through = complete_through.unwrap_or(UnixMillis::MIN);
+    Ok(rows)
+}
+
+fn damaged(what: &'static str, error: &serde_json::Error) -> StoreError {
+    StoreError::Damaged { what, problem: error.to_string() }
 }
 
 async fn adjustments(

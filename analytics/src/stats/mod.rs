@@ -11,20 +11,19 @@ mod buckets;
 mod plan;
 #[cfg(test)]
 mod tests;
+mod totals;
 
 pub use plan::{RowRange, StatsPlan};
+pub use totals::RangeTotals;
 
 use async_trait::async_trait;
 use chrono_tz::Tz;
 use gonggumoa_core::clock::UnixMillis;
 use gonggumoa_core::ids::GongguId;
-use gonggumoa_core::judge::totals::{Counts, Rollup, RollupLevel, VisitorSketch};
+use gonggumoa_core::judge::totals::{Counts, RollupLevel};
 use gonggumoa_core::kst::{DAY_MILLIS, HOUR_MILLIS, MINUTE_MILLIS};
 use gonggumoa_core::store::{ClickQueries, StoreError};
 use std::collections::BTreeMap;
-
-/// So many referring hosts are listed, the most frequent first.
-const REFERRERS_MAX: usize = 100;
 
 /// Length of a bucket of the series.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -139,12 +138,10 @@ pub struct RollupAdjustment {
 pub struct StatsRows {
     /// Counts of the rows of `StatsPlan::series`.
     pub series: Vec<(UnixMillis, Counts)>,
-    /// Adjustments of those rows.
-    pub series_adjustments: Vec<RollupAdjustment>,
-    /// The rows of `StatsPlan::totals`.
-    pub totals: Vec<Rollup>,
-    /// Adjustments of those rows.
-    pub totals_adjustments: Vec<RollupAdjustment>,
+    /// Adjustments of those rows: start and differences of counts.
+    pub series_adjustments: Vec<(UnixMillis, [i64; 9])>,
+    /// The sum of the rows of `StatsPlan::totals` and of their adjustments.
+    pub totals: RangeTotals,
     /// Up to when they are complete.
     pub complete_through: UnixMillis,
 }
@@ -153,7 +150,8 @@ pub struct StatsRows {
 #[async_trait]
 pub trait StatsStore: ClickQueries {
     /// The rows of a plan. A store with snapshots MUST read them as of one instant; one without MUST read
-    /// `complete_through` first.
+    /// `complete_through` first. The visitors may come from the gonggu's head where the plan covers all
+    /// that it ever had: a sketch depends on the set of visitors only.
     async fn stats_rows(&self, gonggu_id: GongguId, plan: &StatsPlan) -> Result<StatsRows, StoreError>;
 
     /// Adjustments of one gonggu's rows of a level with `from <= at < to`, ascending.
@@ -179,20 +177,16 @@ pub async fn gonggu_stats(store: &dyn StatsStore, query: &StatsQuery) -> Result<
             *total += count;
         }
     }
-    let mut visitors = VisitorSketch::default();
-    for row in &rows.totals {
-        visitors.merge(&row.visitors);
-    }
     Ok(GongguStats {
         from: borders.first().copied().unwrap_or(query.from),
         to: borders.last().copied().unwrap_or(query.from),
         interval: query.interval,
         tz: query.tz,
         totals: Counts::from_array(totals),
-        unique_visitors: visitors.estimate(),
+        unique_visitors: rows.totals.visitors.estimate(),
         series,
-        referrers: referrers(&rows),
-        devices: devices(&rows),
+        devices: rows.totals.devices.map(whole),
+        referrers: rows.totals.referrers(),
         complete_through: rows.complete_through,
     })
 }
@@ -202,7 +196,7 @@ fn series(borders: &[UnixMillis], rows: &StatsRows) -> Vec<SeriesPoint> {
     let mut counts = vec![[0i64; 9]; buckets];
     let bucket_of = |at: UnixMillis| borders.partition_point(|border| *border <= at).checked_sub(1);
     let judged = rows.series.iter().map(|(at, counts)| (*at, counts.to_array().map(|count| count as i64)));
-    let adjusted = rows.series_adjustments.iter().map(|adjustment| (adjustment.at, adjustment.counts));
+    let adjusted = rows.series_adjustments.iter().copied();
     for (at, differences) in judged.chain(adjusted) {
         if let Some(bucket) = bucket_of(at).and_then(|bucket| counts.get_mut(bucket)) {
             for (count, difference) in bucket.iter_mut().zip(differences) {
@@ -221,34 +215,4 @@ fn series(borders: &[UnixMillis], rows: &StatsRows) -> Vec<SeriesPoint> {
 /// shown as zero and found by the audit.
 fn whole(count: i64) -> u64 {
     count.max(0) as u64
-}
-
-fn referrers(rows: &StatsRows) -> Vec<(String, u64)> {
-    let mut sums: BTreeMap<&str, i64> = BTreeMap::new();
-    for (host, count) in rows.totals.iter().flat_map(|row| &row.referrers) {
-        *sums.entry(host).or_default() += *count as i64;
-    }
-    for (host, difference) in rows.totals_adjustments.iter().flat_map(|adjustment| &adjustment.referrers) {
-        *sums.entry(host).or_default() += difference;
-    }
-    let mut list: Vec<(String, u64)> = sums
-        .into_iter()
-        .filter(|(_, count)| *count > 0)
-        .map(|(host, count)| (host.to_owned(), whole(count)))
-        .collect();
-    // Stable: those of equal count stay in the order of their names.
-    list.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-    list.truncate(REFERRERS_MAX);
-    list
-}
-
-fn devices(rows: &StatsRows) -> [u64; 4] {
-    let mut sums = [0i64; 4];
-    let judged = rows.totals.iter().map(|row| row.devices.map(|count| count as i64));
-    for differences in judged.chain(rows.totals_adjustments.iter().map(|adjustment| adjustment.devices)) {
-        for (sum, difference) in sums.iter_mut().zip(differences) {
-            *sum += difference;
-        }
-    }
-    sums.map(whole)
 }

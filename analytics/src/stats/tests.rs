@@ -6,6 +6,7 @@ use super::*;
 use crate::postgres::testing::TestStore;
 use chrono::{DateTime, TimeZone, Timelike};
 use gonggumoa_core::click::JudgedClick;
+use gonggumoa_core::judge::totals::{RollupKey, VisitorSketch};
 use gonggumoa_core::store::ClickStore;
 use gonggumoa_core::store::conformance::fixture::{self, START, Writer};
 
@@ -130,6 +131,47 @@ fn assert_points(stats: &GongguStats, clicks: &[JudgedClick], tz: Tz, interval: 
             assert_eq!((local.hour(), local.minute()), (0, 0), "{local}");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn visitors_are_those_of_the_range() {
+    let Some(subject) = TestStore::open().await else { return };
+    let (mut writer, gonggu_id) = (Writer::new(0), fixture::gonggu());
+    let clicks: Vec<JudgedClick> = (0..600)
+        .map(|index| writer.click(gonggu_id, START.plus_millis(index * 13 * MINUTE_MILLIS)))
+        .collect();
+    let visitor = |click: &JudgedClick| (click.position.0 / 2).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mut batch = writer.batch(clicks.clone());
+    for click in &clicks {
+        batch.heads[0].visitors.insert(visitor(click));
+        for row in &mut batch.rollups {
+            if row.key == RollupKey::of(gonggu_id, row.key.level, click.click.clicked_at) {
+                row.visitors.insert(visitor(click));
+            }
+        }
+    }
+    subject.store.store(&batch).await.unwrap();
+
+    let last = clicks[599].click.clicked_at;
+    let minute = |at: UnixMillis, minutes| at.plus_millis(minutes * MINUTE_MILLIS);
+    // All of it and more, without the first, without the last, from and to odd minutes, nothing.
+    for (from, to) in [
+        (START, minute(last, 1)),
+        (minute(START, -9_000_000), minute(last, 9_000_000)),
+        (minute(START, 1), minute(last, 1)),
+        (START, last),
+        (minute(START, 777), minute(last, -1_234)),
+        (minute(last, 1), minute(last, 100)),
+    ] {
+        let mut expected = VisitorSketch::default();
+        let inside = |click: &&JudgedClick| (from..to).contains(&click.click.clicked_at);
+        clicks.iter().filter(inside).for_each(|click| expected.insert(visitor(click)));
+        let plan = StatsPlan::new(&[from, to], Interval::Day);
+        let rows = subject.store.stats_rows(gonggu_id, &plan).await.unwrap();
+        assert_eq!(rows.totals.visitors, expected, "{from:?} to {to:?}");
+        assert_eq!(rows.totals.devices[0] as usize, clicks.iter().filter(inside).count());
+    }
+    subject.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -124,7 +124,28 @@ pub struct StoredRefreshToken {
     pub revoked_at: Option<DateTime<Utc>>,
 }
 
-/// Takes a refresh token under a row lock: two rotations of one token wait for each other.
+/// Takes the lock of a token's family until the transaction ends; `false`: there is no such token. Whatever
+/// reads a family to change it does so under this lock: a rotation adds a row that an end of the family,
+/// running at the same time, would not see and leave alive. (Row locks cannot stop a new row.)
+pub async fn lock_family(
+    transaction: &mut Transaction<'_, Postgres>,
+    hash: &[u8],
+) -> Result<bool, sqlx::Error> {
+    let family_id = sqlx::query_scalar!("SELECT family_id FROM refresh_tokens WHERE token_hash = $1", hash)
+        .fetch_optional(&mut **transaction)
+        .await?;
+    let Some(family_id) = family_id else { return Ok(false) };
+    // The name keeps these apart from other advisory locks; two families of one hash merely take turns.
+    sqlx::query!(
+        "SELECT pg_advisory_xact_lock(hashtextextended('refresh_tokens.family:' || $1::uuid::text, 0))",
+        family_id
+    )
+    .execute(&mut **transaction)
+    .await?;
+    Ok(true)
+}
+
+/// Takes a refresh token under a row lock. The caller holds its family's lock.
 pub async fn lock_refresh_token(
     transaction: &mut Transaction<'_, Postgres>,
     hash: &[u8],
@@ -151,7 +172,7 @@ pub async fn mark_rotated(
     Ok(())
 }
 
-/// Ends a family.
+/// Ends a family. The caller holds its lock.
 pub async fn revoke_family(
     transaction: &mut Transaction<'_, Postgres>,
     family_id: Uuid,
@@ -165,4 +186,19 @@ pub async fn revoke_family(
     .execute(&mut **transaction)
     .await?;
     Ok(())
+}
+
+/// Deletes an account's tokens that have expired: to everybody they are the same as none. Rows that
+/// somebody else holds are left for the next time, so that this never waits and never deadlocks.
+pub async fn delete_expired(pool: &PgPool, user_id: Uuid, now: DateTime<Utc>) -> Result<u64, sqlx::Error> {
+    let deleted = sqlx::query!(
+        "DELETE FROM refresh_tokens WHERE token_hash IN (
+             SELECT token_hash FROM refresh_tokens WHERE user_id = $1 AND expires_at <= $2
+             FOR UPDATE SKIP LOCKED)",
+        user_id,
+        now
+    )
+    .execute(pool)
+    .await?;
+    Ok(deleted.rows_affected())
 }

@@ -1,7 +1,7 @@
 //! Login, rotation, logout.
 
 use crate::app::App;
-use crate::auth::queries::{self, Account, NewRefreshToken};
+use crate::auth::queries::{self, Account, NewRefreshToken, StoredRefreshToken};
 use crate::auth::tokens::{TokenSubject, new_refresh_token, refresh_token_hash};
 use crate::auth::types::{LoginRequest, RefreshRequest, TokenResponse};
 use crate::http::auth::ACCESS_COOKIE;
@@ -14,6 +14,7 @@ use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Duration, Utc};
 use gonggumoa_core::ids::UserId;
 use http::{HeaderValue, StatusCode, header};
+use sqlx::{Postgres, Transaction};
 use unicode_normalization::UnicodeNormalization;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -62,6 +63,13 @@ async fn login(
     let kept = refresh_token_hash(&refresh_token);
     let kept = kept_token(&app, &kept, Uuid::now_v7(), account.id, now, family_ends);
     queries::insert_refresh_token(&app.pool, &kept).await?;
+    if let Err(error) = queries::delete_expired(&app.pool, account.id, now).await {
+        // the next login does it
+        tracing::warn!(
+            error = &error as &(dyn std::error::Error + 'static),
+            "expired refresh tokens were not deleted"
+        );
+    }
     signed_in(&app, &account, refresh_token)
 }
 
@@ -78,7 +86,7 @@ async fn refresh(
     let now = app.clock.now().to_utc();
     let hash = refresh_token_hash(&body.refresh_token);
     let mut transaction = app.pool.begin().await?;
-    let stored = queries::lock_refresh_token(&mut transaction, &hash).await?.ok_or(ApiError::Unauthorized)?;
+    let stored = locked(&mut transaction, &hash).await?.ok_or(ApiError::Unauthorized)?;
     if stored.revoked_at.is_some() || now >= stored.expires_at.min(stored.family_expires_at) {
         return Err(ApiError::Unauthorized);
     }
@@ -115,11 +123,23 @@ async fn logout(
     let now = app.clock.now().to_utc();
     let mut transaction = app.pool.begin().await?;
     let hash = refresh_token_hash(&body.refresh_token);
-    if let Some(stored) = queries::lock_refresh_token(&mut transaction, &hash).await? {
+    if let Some(stored) = locked(&mut transaction, &hash).await? {
         queries::revoke_family(&mut transaction, stored.family_id, now).await?;
     }
     transaction.commit().await?;
     Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, cookie(&app, "", 0)?)]).into_response())
+}
+
+/// A refresh token as it is once nobody else is at work on its family.
+async fn locked(
+    transaction: &mut Transaction<'_, Postgres>,
+    hash: &[u8],
+) -> Result<Option<StoredRefreshToken>, sqlx::Error> {
+    if queries::lock_family(transaction, hash).await? {
+        queries::lock_refresh_token(transaction, hash).await
+    } else {
+        Ok(None)
+    }
 }
 
 fn kept_token<'a>(
@@ -162,3 +182,6 @@ fn cookie(app: &App, token: &str, max_age_seconds: i64) -> Result<HeaderValue, A
         format!("{ACCESS_COOKIE}={token}; Path=/; Max-Age={max_age_seconds}; HttpOnly; SameSite=Lax{secure}");
     HeaderValue::from_str(&text).map_err(ApiError::internal)
 }
+
+#[cfg(test)]
+mod tests;

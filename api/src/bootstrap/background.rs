@@ -1,10 +1,10 @@
 //! The side that may lag: judging, archive, click counts, retention, on threads that step back for the
 //! edge.
 
-use super::Opened;
+use super::{Opened, Stop};
 use crate::{admin_account, migrate, priority, secrets};
 use anyhow::Context;
-use gonggumoa_actors::{PartitionStatus, TrackingConfig, TrackingDeps, TrackingHandle};
+use gonggumoa_actors::{PartitionStatus, PartitionStep, TrackingConfig, TrackingDeps, TrackingHandle};
 use gonggumoa_analytics::archive::{self, ArchiveConfig, ArchiveHandle};
 use gonggumoa_analytics::click_count::{self, ClickCountHandle};
 use gonggumoa_analytics::postgres::PostgresClickStore;
@@ -16,6 +16,8 @@ use gonggumoa_core::live::MemoryCounters;
 use parking_lot::Mutex;
 use sqlx::PgPool;
 use std::collections::BTreeMap;
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
@@ -65,7 +67,9 @@ pub(super) async fn prepare_when_reachable(
         }
         match prepare(opened, pool).await {
             Ok(prepared) => return Ok(Some(prepared)),
-            Err(error) if is_unreachable(&error) => {}
+            Err(error) if is_unreachable(&error) => {
+                tracing::warn!(database.problem = format!("{error:#}"), "the database still does not answer");
+            }
             Err(error) => return Err(error),
         }
     }
@@ -83,10 +87,7 @@ async fn prepare(opened: &Opened, pool: &PgPool) -> anyhow::Result<Prepared> {
 fn is_unreachable(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
         cause.downcast_ref::<migrate::SchemaError>().is_some_and(migrate::SchemaError::retryable)
-            || matches!(
-                cause.downcast_ref::<sqlx::Error>(),
-                Some(sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed)
-            )
+            || cause.downcast_ref::<sqlx::Error>().is_some_and(migrate::may_pass)
     })
 }
 
@@ -99,6 +100,24 @@ struct Parts {
     click_count: ClickCountHandle,
     retention: RetentionHandle,
     pool: PgPool,
+}
+
+/// How the archive is doing. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct ArchiveStatus(Arc<Mutex<Option<Parts>>>);
+
+impl ArchiveStatus {
+    /// What keeps it from writing.
+    pub(super) fn failure(&self) -> Option<String> {
+        self.0.lock().as_ref().and_then(|parts| parts.archive.failure())
+    }
+
+    /// The last archived position; 0 before the first.
+    pub(super) fn through(&self) -> u64 {
+        let parts = self.0.lock();
+        let through = parts.iter().flat_map(|parts| parts.archive.through());
+        through.map(|(_, position)| position.0).min().unwrap_or(0)
+    }
 }
 
 /// The judging side while it runs.
@@ -116,7 +135,7 @@ impl Judging {
         opened: &Opened,
         counters: Arc<MemoryCounters>,
         prepared: oneshot::Receiver<Prepared>,
-        stop: CancellationToken,
+        stop: Stop,
     ) -> anyhow::Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .thread_name("judging")
@@ -131,13 +150,18 @@ impl Judging {
         let (parts_slot, failure_slot) = (Arc::clone(&parts), Arc::clone(&failure));
         runtime.spawn(async move {
             // A sender that is dropped unused says that the database will never be ready.
-            let Some(Ok(Prepared(()))) = stop.run_until_cancelled(prepared).await else { return };
+            let Some(Ok(Prepared(()))) = stop.token.run_until_cancelled(prepared).await else { return };
             match starting.run().await {
                 Ok(started) => {
                     let mut inner = started.tracking.watch();
                     *parts_slot.lock() = Some(started);
                     loop {
-                        sender.send_replace(inner.borrow_and_update().clone());
+                        let statuses = inner.borrow_and_update().clone();
+                        if let Some(problem) = refusal(&statuses) {
+                            *failure_slot.lock() = Some(anyhow::anyhow!("{problem}"));
+                            stop.now();
+                        }
+                        sender.send_replace(statuses);
                         if inner.changed().await.is_err() {
                             return;
                         }
@@ -145,7 +169,7 @@ impl Judging {
                 }
                 Err(error) => {
                     *failure_slot.lock() = Some(error);
-                    stop.cancel();
+                    stop.now();
                 }
             }
         });
@@ -154,6 +178,19 @@ impl Judging {
 
     pub(super) fn status(&self) -> JudgingStatus {
         self.status.clone()
+    }
+
+    pub(super) fn archive(&self) -> ArchiveStatus {
+        ArchiveStatus(Arc::clone(&self.parts))
+    }
+
+    /// Waits until every partition reads its log, or has said why it cannot; not longer than `time`.
+    pub(super) async fn settled(&self, time: Duration) {
+        let mut status = self.status();
+        let settled = status.wait_for(|statuses| {
+            !statuses.is_empty() && statuses.values().all(|status| status.step != PartitionStep::Opening)
+        });
+        let _ = tokio::time::timeout(time, settled).await;
     }
 
     /// Stores what the closed journal holds, as far as `time` allows, and ends.
@@ -179,6 +216,16 @@ impl Judging {
             None => Ok(()),
         }
     }
+}
+
+fn refusal(statuses: &BTreeMap<PartitionId, PartitionStatus>) -> Option<String> {
+    statuses.iter().find_map(|(id, status)| match &status.step {
+        PartitionStep::Refused { problem } => Some(format!("partition {id} cannot be judged: {problem}")),
+        PartitionStep::Opening
+        | PartitionStep::Running
+        | PartitionStep::Restarting { .. }
+        | PartitionStep::Drained => None,
+    })
 }
 
 /// What starting needs, owned, since it may happen later.
@@ -212,6 +259,8 @@ impl Starting {
             counters: self.counters,
             rules: rules(&self.config, self.address_key.fingerprint()),
         };
+        // It holds masked addresses, agents and account ids: nobody else's to read.
+        DirBuilder::new().recursive(true).mode(0o700).create(&self.archive_dir)?;
         let objects = archive::local_folder(&self.archive_dir)?;
         let archive = archive::spawn(
             ArchiveConfig::default(),

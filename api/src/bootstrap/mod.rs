@@ -30,30 +30,44 @@ use background::Judging;
 use gonggumoa_analytics::postgres::PostgresClickStore;
 use gonggumoa_core::clock::SystemClock;
 use gonggumoa_core::live::MemoryCounters;
-use gonggumoa_core::log::ClickSink;
 use gonggumoa_core::log::journal::io::RealIo;
 use gonggumoa_core::log::journal::{self, Journal, JournalConfig, SegmentReport};
+use rustix::process::{Resource, getrlimit, setrlimit};
 use secrecy::ExposeSecret;
+use sqlx::PgPool;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 /// Connections of the catalog: more than two a core only wait for each other.
 const CATALOG_CONNECTIONS_MAX: u32 = 16;
-/// Kept of the shutdown time for stopping PostgreSQL itself.
-const DATABASE_STOP_TIME: Duration = Duration::from_secs(4);
+/// The start waits this long for the judging side to say that it can work. Serving does not need it; but
+/// a store of another history should be refused before the first click is taken.
+const SETTLE_TIME: Duration = Duration::from_secs(5);
 
 /// Serves until the process is told to stop.
 pub fn serve(config: Config) -> anyhow::Result<()> {
+    raise_open_files_limit();
     let runtime = tokio::runtime::Runtime::new().context("cannot start the async runtime")?;
     let result = runtime.block_on(serve_until_stopped(config));
     // A password check may still be running; nobody waits for its answer.
     runtime.shutdown_background();
     result
+}
+
+/// A shell's usual 1,024 open files would be fewer than the connections we take; the hard limit is what the
+/// operator really allows.
+fn raise_open_files_limit() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::warn!(limit.problem = %error, "the limit of open files stays as it was");
+    }
 }
 
 /// Checks a journal.
@@ -111,20 +125,23 @@ async fn serve_until_stopped(config: Config) -> anyhow::Result<()> {
         Some(address) => Some(telemetry::serve_metrics(address, recorded).await?),
         None => None,
     };
-    let journal = open_journal(&config, &data_dir)?;
-    let database = Arc::new(Database::open(&config, &data_dir, Ownership::Own).await?);
-    let opened = Opened { config, data_dir, secrets, journal, database, readiness: Readiness::default() };
-    let stop = CancellationToken::new();
-    let stopped = stop.clone();
+    let stop = Stop::default();
+    let told = stop.clone();
     let signals = tokio::spawn(async move {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = tokio::signal::ctrl_c() => {}
         }
         tracing::info!("stopping: no new connections, open ones are told to close");
-        stopped.cancel();
+        told.now();
     });
-    let result = run(&opened, listener, stop).await;
+    let journal = open_journal(&config, &data_dir)?;
+    let opening = Database::open(&config, &data_dir, Ownership::Own);
+    // A server that is still coming up is taken over by the next start.
+    let Some(database) = stop.token.run_until_cancelled(opening).await else { return Ok(()) };
+    let database = Arc::new(database?);
+    let opened = Opened { config, data_dir, secrets, journal, database, readiness: Readiness::default() };
+    let result = run(&opened, listener, &stop).await;
     signals.abort();
     // After a failed start the journal is open too; closing twice is closing once.
     let _ = opened.journal.close().await;
@@ -148,14 +165,36 @@ fn open_journal(config: &Config, data_dir: &Path) -> anyhow::Result<Journal> {
     Ok(journal)
 }
 
-async fn run(
-    opened: &Opened,
-    listener: std::net::TcpListener,
-    stop: CancellationToken,
-) -> anyhow::Result<()> {
-    let config = &opened.config;
+/// A stop: told once, remembered with its time, from which every deadline is counted.
+#[derive(Clone, Default)]
+struct Stop {
+    token: CancellationToken,
+    told_at: Arc<OnceLock<Instant>>,
+}
+
+impl Stop {
+    fn now(&self) {
+        self.told_at.get_or_init(Instant::now);
+        self.token.cancel();
+    }
+
+    /// What is left until `time` after the stop was told.
+    fn left(&self, time: Duration) -> Duration {
+        (*self.told_at.get_or_init(Instant::now) + time).saturating_duration_since(Instant::now())
+    }
+}
+
+/// What runs beside the HTTP side.
+struct Beside {
+    links: JoinHandle<()>,
+    links_stop: CancellationToken,
+    judging: Judging,
+    monitor: JoinHandle<()>,
+}
+
+async fn run(opened: &Opened, listener: std::net::TcpListener, stop: &Stop) -> anyhow::Result<()> {
     let pool = opened.database.pool(CATALOG_CONNECTIONS_MAX);
-    let prepared = background::prepare_now(opened, &pool, &stop).await?;
+    let prepared = background::prepare_now(opened, &pool, &stop.token).await?;
     let identities = Identities::new();
     let links = Arc::new(Links::new(LinksDependencies {
         pool: pool.clone(),
@@ -170,80 +209,110 @@ async fn run(
     let counters = Arc::new(MemoryCounters::default());
     let (database_ready, when_ready) = oneshot::channel();
     let judging = Judging::start(opened, Arc::clone(&counters), when_ready, stop.clone())?;
-    let watching = monitor::spawn(opened, &pool, Arc::clone(&links), judging.status());
+    let monitor = monitor::spawn(opened, &pool, Arc::clone(&links), judging.status(), judging.archive());
+    let beside = Beside { links: links_task, links_stop, judging, monitor };
 
-    let figures = StoreFigures::new(Arc::new(PostgresClickStore::new(pool.clone())));
-    let sink: Arc<dyn ClickSink> = Arc::new(opened.journal.clone());
-    let app = App::new(AppDependencies {
-        settings: http_settings(config, &listener),
-        pool: pool.clone(),
-        sink,
-        links,
-        figures: Arc::new(figures),
-        counters,
-        address_key: opened.secrets.address_key.clone(),
-        tokens: AccessTokens::new(
-            opened.secrets.jwt_key.expose_secret(),
-            config.tokens.algorithm.into(),
-            u32::try_from(config.tokens.access_token_life.as_secs() / 60).unwrap_or(u32::MAX),
-        ),
-        identities,
-        clock: Arc::new(SystemClock),
-        shutdown: stop.clone(),
-    });
-    let router = openapi::router(&app, health::router(opened.readiness.clone()));
-    let listener = tokio::net::TcpListener::from_std(listener)?;
-    tracing::info!(address = %listener.local_addr()?, "serving");
-    let http_time = config.shutdown_timeout / 2;
+    let settings = http_settings(&opened.config, &listener);
+    let app = app(opened, settings, pool.clone(), links, counters, identities, stop);
     let preparing = async {
         let prepared = match prepared {
-            None => background::prepare_when_reachable(opened, &pool, &stop).await,
+            None => background::prepare_when_reachable(opened, &pool, &stop.token).await,
             ready => Ok(ready),
         };
         if prepared.is_err() {
-            stop.cancel();
+            stop.now();
         }
         // A judging side that is already stopping needs it no more.
         prepared.map(|prepared| prepared.map(|prepared| database_ready.send(prepared).is_ok()))
     };
-    let (prepared, ()) =
-        tokio::join!(preparing, server::serve(listener, app, router, stop.clone(), http_time));
-
-    // From here on nothing new comes in.
-    stop.cancel();
-    let deadline = Instant::now() + config.shutdown_timeout.saturating_sub(http_time);
-    watching.abort();
-    if let Err(error) = opened.journal.close().await {
-        tracing::error!(journal.problem = %error, "the journal did not close in order");
-    }
-    let left = deadline.saturating_duration_since(Instant::now()).saturating_sub(DATABASE_STOP_TIME);
-    let failure = judging.stop(left).await;
-    links_stop.cancel();
-    let _ = links_task.await;
-    let _ = tokio::time::timeout(Duration::from_secs(1), pool.close()).await;
+    let serving = async {
+        if opened.database.is_embedded() {
+            beside.judging.settled(SETTLE_TIME).await;
+        }
+        serve_http(opened, app, listener, stop).await
+    };
+    let (prepared, served) = tokio::join!(preparing, serving);
+    stop.now();
+    let closed = close(opened, beside, &pool, stop).await;
     prepared?;
-    failure
+    served?;
+    closed
+}
+
+fn app(
+    opened: &Opened,
+    settings: HttpSettings,
+    pool: PgPool,
+    links: Arc<Links>,
+    counters: Arc<MemoryCounters>,
+    identities: Identities,
+    stop: &Stop,
+) -> App {
+    let tokens = AccessTokens::new(
+        opened.secrets.jwt_key.expose_secret(),
+        opened.config.tokens.algorithm.into(),
+        settings.access_token_minutes,
+    );
+    App::new(AppDependencies {
+        settings,
+        figures: Arc::new(StoreFigures::new(Arc::new(PostgresClickStore::new(pool.clone())))),
+        pool,
+        sink: Arc::new(opened.journal.clone()),
+        links,
+        counters,
+        address_key: opened.secrets.address_key.clone(),
+        tokens,
+        identities,
+        clock: Arc::new(SystemClock),
+        shutdown: stop.token.clone(),
+    })
+}
+
+/// Serves until told to stop; open requests get half of the time that a stop may take.
+async fn serve_http(
+    opened: &Opened,
+    app: App,
+    listener: std::net::TcpListener,
+    stop: &Stop,
+) -> anyhow::Result<()> {
+    if stop.token.is_cancelled() {
+        return Ok(());
+    }
+    let router = openapi::router(&app, health::router(opened.readiness.clone()));
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    tracing::info!(address = %listener.local_addr()?, "serving");
+    server::serve(listener, app, router, stop.token.clone(), opened.config.shutdown_timeout / 2).await;
+    Ok(())
+}
+
+/// Nothing new comes in: flushes, stores what the time allows, and closes. PostgreSQL keeps the last quarter.
+async fn close(opened: &Opened, beside: Beside, pool: &PgPool, stop: &Stop) -> anyhow::Result<()> {
+    let time = opened.config.shutdown_timeout.mul_f32(0.7);
+    beside.monitor.abort();
+    match tokio::time::timeout(stop.left(time), opened.journal.close()).await {
+        Ok(Ok(_)) => {}
+        Ok(Err(error)) => tracing::error!(journal.problem = %error, "the journal did not close in order"),
+        Err(_) => tracing::error!("the journal did not close in time; the next start recovers it"),
+    }
+    let closed = beside.judging.stop(stop.left(time)).await;
+    beside.links_stop.cancel();
+    let links = tokio::time::timeout(Duration::from_secs(1), beside.links);
+    if links.await.is_err() {
+        tracing::warn!("the snapshot of the links was not written in time");
+    }
+    let _ = tokio::time::timeout(Duration::from_millis(500), pool.close()).await;
+    closed
 }
 
 fn http_settings(config: &Config, listener: &std::net::TcpListener) -> HttpSettings {
     let port = listener.local_addr().map_or(config.http.port, |address| address.port());
-    let mut own_origins = vec![
-        format!("http://{}", std::net::SocketAddr::new(config.http.host, port)),
-        format!("http://localhost:{port}"),
-    ];
-    if config.http.host.is_unspecified() {
-        own_origins.push(format!("http://127.0.0.1:{port}"));
-    }
-    if let Some(url) = &config.http.frontend_url {
-        own_origins.push(url.origin().ascii_serialization());
-    }
     let defaults = HttpSettings::default();
     HttpSettings {
         cors_origins: config.http.cors_origins.clone(),
-        own_origins,
+        own_origins: config.http.own_origins(port),
         frontend_url: config.http.frontend_url.clone(),
         trusted_proxies: config.http.trusted_proxies.clone(),
-        cookie_secure: !config.http.host.is_loopback(),
+        cookie_secure: config.http.cookie_secure(),
         access_token_minutes: u32::try_from(config.tokens.access_token_life.as_secs() / 60)
             .unwrap_or(defaults.access_token_minutes),
         refresh_token_days: u32::try_from(config.tokens.refresh_token_life.as_secs() / 86_400)

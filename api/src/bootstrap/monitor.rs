@@ -1,7 +1,7 @@
 //! Once a second: how each part is, for readiness and metrics.
 
 use super::Opened;
-use super::background::JudgingStatus;
+use super::background::{ArchiveStatus, JudgingStatus};
 use crate::tracking::links::Links;
 use gonggumoa_actors::PartitionStep;
 use gonggumoa_core::log::{ClickSink, SinkHealth};
@@ -19,12 +19,14 @@ pub(super) fn spawn(
     pool: &PgPool,
     links: Arc<Links>,
     judging: JudgingStatus,
+    archive: ArchiveStatus,
 ) -> JoinHandle<()> {
     let journal = opened.journal.clone();
     let pool = pool.clone();
     let database_part = opened.readiness.part("database");
     let journal_part = opened.readiness.part("journal");
     let judge_part = opened.readiness.part("judge");
+    let archive_part = opened.readiness.part("archive");
     let links_part = opened.readiness.part("links");
     tokio::spawn(async move {
         let mut ticks = tokio::time::interval(INTERVAL);
@@ -39,7 +41,6 @@ pub(super) fn spawn(
             metrics::gauge!("journal_bytes").set(stats.bytes as f64);
             metrics::gauge!("journal_segments").set(stats.segments as f64);
             metrics::gauge!("journal_durable_sequence").set(stats.durable_sequence as f64);
-            metrics::gauge!("journal_fsync_seconds").set(stats.fsync_micros as f64 / 1_000_000.0);
             let stored = stored_through(&judging);
             metrics::gauge!("judge_backlog_records")
                 .set(stats.durable_sequence.saturating_sub(stored) as f64);
@@ -47,6 +48,11 @@ pub(super) fn spawn(
                 None => judge_part.ready(),
                 Some(problem) => judge_part.not_ready(problem),
             }
+            match archive.failure() {
+                None => archive_part.ready(),
+                Some(problem) => archive_part.not_ready(problem),
+            }
+            metrics::gauge!("archive_through_sequence").set(archive.through() as f64);
             if links.is_synced() {
                 links_part.ready();
             } else {
@@ -76,6 +82,6 @@ fn judging_problem(judging: &JudgingStatus) -> Option<String> {
     statuses.values().find_map(|status| match &status.step {
         PartitionStep::Running | PartitionStep::Drained => None,
         PartitionStep::Opening => Some("opening".to_owned()),
-        PartitionStep::Restarting { problem } => Some(problem.clone()),
+        PartitionStep::Restarting { problem } | PartitionStep::Refused { problem } => Some(problem.clone()),
     })
 }

@@ -1,7 +1,7 @@
 //! Categories in PostgreSQL.
 
 use crate::categories::types::CategoryResponse;
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 /// All, in the order in which they are shown.
@@ -16,7 +16,7 @@ pub async fn all(pool: &PgPool) -> Result<Vec<CategoryResponse>, sqlx::Error> {
 
 /// The categories of each of these gonggus, by slot.
 pub async fn of_gonggus(
-    pool: &PgPool,
+    connection: &mut PgConnection,
     gonggu_ids: &[Uuid],
 ) -> Result<Vec<(Uuid, CategoryResponse)>, sqlx::Error> {
     let rows = sqlx::query!(
@@ -25,7 +25,7 @@ pub async fn of_gonggus(
          WHERE gc.gonggu_id = ANY($1) ORDER BY gc.gonggu_id, gc.slot",
         gonggu_ids
     )
-    .fetch_all(pool)
+    .fetch_all(connection)
     .await?;
     Ok(rows
         .into_iter()

@@ -2,9 +2,8 @@
 
 use super::reader::{self, Reader};
 use gonggumoa_core::judge::rules::{BurstLimit, LimitScope};
-use ipnet::IpNet;
 use secrecy::SecretString;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -30,21 +29,6 @@ pub struct DatabaseConfig {
     /// How far the private one steps back for the edge, 0 (not at all) to 19. 10: the edge gets nine
     /// tenths of a contended core, the store still moves.
     pub nice: i32,
-}
-
-/// The HTTP side.
-#[derive(Clone, Debug)]
-pub struct HttpConfig {
-    /// Loopback by default: what is reachable from outside is the operator's decision.
-    pub host: IpAddr,
-    /// 0 lets the system choose.
-    pub port: u16,
-    /// Origins whose pages may call with credentials.
-    pub cors_origins: Vec<String>,
-    /// The web front end, where visitors of a closed gonggu are sent.
-    pub frontend_url: Option<url::Url>,
-    /// Only these may say whom they speak for; nobody by default.
-    pub trusted_proxies: Vec<IpNet>,
 }
 
 /// The signature's algorithm: one, pinned.
@@ -150,30 +134,6 @@ fn database_url(text: &str) -> Result<SecretString, String> {
     sqlx::postgres::PgConnectOptions::from_str(text)
         .map(|_| reader::wrapped(text))
         .map_err(|_| "is not a PostgreSQL address".into())
-}
-
-impl HttpConfig {
-    pub(super) fn read(reader: &mut Reader) -> Self {
-        Self {
-            host: reader.value("API_HOST", IpAddr::V4(Ipv4Addr::LOCALHOST), "127.0.0.1", |text| match text {
-                "localhost" => Ok(IpAddr::V4(Ipv4Addr::LOCALHOST)),
-                _ => text.parse().map_err(|_| "is not an IP address".to_owned()),
-            }),
-            port: reader.value("API_PORT", 8000, "8000", reader::whole(0..=u16::MAX)),
-            cors_origins: reader.value("CORS_ORIGINS", Vec::new(), "https://www.example.com", |text| {
-                reader::list(text, reader::origin)
-            }),
-            frontend_url: reader.optional("FRONTEND_URL", "https://www.example.com", reader::web_url),
-            trusted_proxies: reader.value("TRUSTED_PROXIES", Vec::new(), "10.0.0.0/8,192.168.1.5", |text| {
-                reader::list(text, reader::network)
-            }),
-        }
-    }
-
-    /// Where to listen.
-    pub fn address(&self) -> SocketAddr {
-        SocketAddr::new(self.host, self.port)
-    }
 }
 
 impl JwtAlgorithm {

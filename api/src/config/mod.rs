@@ -9,12 +9,14 @@
 //! running deployment can tell (does the database answer?) are not checked here.
 
 mod groups;
+mod http;
 mod reader;
 
 pub use groups::{
-    AdminConfig, DatabaseConfig, HttpConfig, JournalConfig, JwtAlgorithm, LogConfig, LogFormat,
-    RetentionConfig, RulesConfig, TokenConfig, check_email, check_password,
+    AdminConfig, DatabaseConfig, JournalConfig, JwtAlgorithm, LogConfig, LogFormat, RetentionConfig,
+    RulesConfig, TokenConfig, check_email, check_password,
 };
+pub use http::HttpConfig;
 
 use gonggumoa_core::visitor::AddressKey;
 use reader::Reader;

@@ -181,6 +181,15 @@ pub(super) fn origin(text: &str) -> Result<String, String> {
     Ok(url.origin().ascii_serialization())
 }
 
+/// A web address of a whole site: scheme, host, port; a slash at the end is forgiven.
+pub(super) fn site_url(text: &str) -> Result<url::Url, String> {
+    let url = web_url(text)?;
+    if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
+        return Err("must end after the host or port".into());
+    }
+    Ok(url)
+}
+
 /// An http or https address without credentials.
 pub(super) fn web_url(text: &str) -> Result<url::Url, String> {
     let url = url::Url::parse(text).map_err(|error| format!("is not a web address ({error})"))?;

@@ -37,6 +37,25 @@ fn lists_come_as_json_or_with_commas() {
 }
 
 #[test]
+fn the_public_address_is_ours_and_makes_cookies_secure() {
+    let http = read(&[("PUBLIC_URL", "https://Gonggu.example:443/")]).unwrap().http;
+    assert!(http.own_origins(8000).contains(&"https://gonggu.example".to_owned()));
+    assert!(http.own_origins(8000).contains(&"http://127.0.0.1:8000".to_owned()));
+    assert_eq!(http.shown_address(), "https://gonggu.example");
+    for (host, public_url, secure) in [
+        ("127.0.0.1", "", false),
+        ("127.0.0.1", "http://localhost:8000", false),
+        ("127.0.0.1", "https://gonggu.example", true),
+        ("0.0.0.0", "", true),
+        ("0.0.0.0", "http://gonggu.example", true),
+    ] {
+        let http = read(&[("API_HOST", host), ("PUBLIC_URL", public_url)]).unwrap().http;
+        assert_eq!(http.cookie_secure(), secure, "{host} {public_url}");
+    }
+    assert_eq!(read(&[]).unwrap().http.shown_address(), "http://127.0.0.1:8000");
+}
+
+#[test]
 fn one_start_shows_every_problem_with_name_cause_and_example() {
     let text = error(&[("API_PORT", "80a"), ("DEDUP_WINDOW_SECONDS", "0"), ("METRICS_ADDR", "9000")]);
     assert_eq!(
@@ -56,6 +75,8 @@ fn each_bad_value_is_explained() {
         ("CORS_ORIGINS", "*", "\"*\" would hand every site the visitors' credentials"),
         ("CORS_ORIGINS", "https://a.example/", "must end after the host or port, without a slash"),
         ("CORS_ORIGINS", "[1]", "is not an array of strings"),
+        ("PUBLIC_URL", "a.example", "is not a web address"),
+        ("PUBLIC_URL", "https://a.example/shop", "must end after the host or port"),
         ("FRONTEND_URL", "ftp://a.example", "must start with http:// or https://"),
         ("FRONTEND_URL", "https://a:b@c.example", "must not hold a user name or password"),
         ("TRUSTED_PROXIES", "10.0.0.0/8,proxy", "has bad entries: \"proxy\" is neither an address nor"),

@@ -46,8 +46,8 @@ use tokio_util::sync::CancellationToken;
 
 /// Starting may include the recovery of a large write-ahead log; a dead server is noticed at once anyway.
 const START_TIMEOUT: Duration = Duration::from_secs(300);
-/// Sessions are cut at once, so this is the time to write 256 MB of buffers to a slow disk.
-const STOP_TIMEOUT: Duration = Duration::from_secs(15);
+/// A healthy server on this machine answers within milliseconds.
+const PING_TIMEOUT: Duration = Duration::from_secs(5);
 /// A slow start says so this often.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(5);
 /// How soon a dead server is noticed and a new session steps back.
@@ -65,6 +65,9 @@ pub struct EmbeddedConfig {
     pub bin_dir: Option<PathBuf>,
     /// `PG_NICE`: how far the server steps back for the edge.
     pub nice: i32,
+    /// How long a stop may take before the server is told to end without its last checkpoint. Sessions are
+    /// cut at once, so this is the time to write 256 MB of buffers.
+    pub stop_timeout: Duration,
 }
 
 /// The private PostgreSQL, owned or joined.
@@ -141,6 +144,7 @@ struct Manager {
     cluster: Cluster,
     log_path: PathBuf,
     nice: i32,
+    stop_timeout: Duration,
     admin_options: PgConnectOptions,
     server_pid: watch::Sender<Option<i32>>,
     /// Sessions that have stepped back already.
@@ -171,6 +175,7 @@ async fn start_locked(config: &EmbeddedConfig, lock: File) -> Result<EmbeddedPos
         admin_options: options(&socket_folder).database("postgres"),
         log_path: config.data_dir.join("postgres.log"),
         nice: config.nice,
+        stop_timeout: config.stop_timeout,
         cluster,
         server_pid,
         tended: HashSet::new(),
@@ -222,7 +227,9 @@ fn options(socket_folder: &Reach) -> PgConnectOptions {
 }
 
 async fn ping(options: &PgConnectOptions) -> Result<(), sqlx::Error> {
-    options.connect().await?.close().await
+    let ping = async { options.connect().await?.close().await };
+    // A server that was stopped in its tracks accepts and never answers.
+    tokio::time::timeout(PING_TIMEOUT, ping).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
 }
 
 impl Manager {
@@ -251,7 +258,7 @@ impl Manager {
                 Err(EmbeddedError::ProgramFailed { .. }) if taken_over => {}
                 Err(error) => {
                     // Not left running behind a start that failed; the first error is the one to tell.
-                    let _ = server.stop(&self.cluster, STOP_TIMEOUT, &log).await;
+                    let _ = server.stop(&self.cluster, self.stop_timeout, &log).await;
                     return Err(error);
                 }
             }
@@ -310,7 +317,7 @@ impl Manager {
                 biased;
                 () = stopping.cancelled() => {
                     tracing::info!("stopping PostgreSQL");
-                    let result = server.stop(&self.cluster, STOP_TIMEOUT, &log).await;
+                    let result = server.stop(&self.cluster, self.stop_timeout, &log).await;
                     self.server_pid.send_replace(None);
                     return result;
                 }

@@ -24,7 +24,12 @@ impl Folder {
     }
 
     fn config(&self) -> EmbeddedConfig {
-        EmbeddedConfig { data_dir: self.path.clone(), bin_dir: None, nice: 10 }
+        EmbeddedConfig {
+            data_dir: self.path.clone(),
+            bin_dir: None,
+            nice: 10,
+            stop_timeout: Duration::from_secs(15),
+        }
     }
 
     fn pid_in_file(&self) -> Option<Pid> {

@@ -17,6 +17,7 @@ use axum::extract::{Path, State};
 use chrono::{DateTime, Utc};
 use gonggumoa_core::ids::{GongguId, UserId};
 use http::StatusCode;
+use sqlx::PgConnection;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
@@ -40,7 +41,8 @@ async fn list(
     let page = page.check(Sort::parse)?;
     let now = app.clock.now();
     let (rows, total) = queries::list(&app.pool, &filter, page, now.to_utc()).await?;
-    let items = with_categories(&app, rows).await?;
+    let mut connection = app.pool.acquire().await?;
+    let items = with_categories(&app, &mut connection, rows).await?;
     let pages = page.pages(total);
     Ok(Json(GongguListResponse { items, total, page: page.page, size: page.size, pages }))
 }
@@ -72,9 +74,10 @@ async fn create(
     let mut transaction = app.pool.begin().await?;
     queries::insert(&mut transaction, id, owner_id, &checked, app.clock.now().to_utc()).await?;
     queries::set_categories(&mut transaction, id, body.category_ids.as_deref().unwrap_or_default()).await?;
+    let response = whole(&app, &mut transaction, id).await?;
     transaction.commit().await?;
-    in_force(&app, id).await?;
-    Ok((StatusCode::CREATED, Json(whole(&app, id).await?)))
+    in_force(&app, id).await;
+    Ok((StatusCode::CREATED, Json(response)))
 }
 
 /// One gonggu.
@@ -83,7 +86,9 @@ async fn create(
     (status = 404, body = ErrorBody),
 ))]
 async fn read(State(app): State<App>, Path(id): Path<String>) -> Result<Json<GongguResponse>, ApiError> {
-    Ok(Json(whole(&app, parse_id(&id)?).await?))
+    let id = parse_id(&id)?;
+    let mut connection = app.pool.acquire().await?;
+    Ok(Json(whole(&app, &mut connection, id).await?))
 }
 
 /// Changes a gonggu; `closed: true` closes it now.
@@ -113,9 +118,10 @@ async fn update(
     if let Some(category_ids) = &body.category_ids {
         queries::set_categories(&mut transaction, id, category_ids).await?;
     }
+    let response = whole(&app, &mut transaction, id).await?;
     transaction.commit().await?;
-    in_force(&app, id).await?;
-    Ok(Json(whole(&app, id).await?))
+    in_force(&app, id).await;
+    Ok(Json(response))
 }
 
 /// Deletes a gonggu; its clicks and money stay.
@@ -138,7 +144,7 @@ async fn delete(
     if !queries::delete(&app.pool, id, app.clock.now().to_utc()).await? {
         return Err(ApiError::GongguNotFound);
     }
-    in_force(&app, id).await?;
+    in_force(&app, id).await;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -146,7 +152,8 @@ fn parse_id(id: &str) -> Result<Uuid, ApiError> {
     Uuid::try_parse(id).map_err(|_| ApiError::GongguNotFound)
 }
 
-/// The owner while verified, or an admin.
+/// The owner, or an admin. Whether the owner is verified is not asked: who no longer is may make nothing
+/// new, but can still correct or close what buyers see in his name.
 fn permit(user: &AnyUser, owner_id: Uuid) -> Result<(), ApiError> {
     if user.may_act_for(UserId(owner_id)) { Ok(()) } else { Err(ApiError::Forbidden) }
 }
@@ -160,28 +167,31 @@ fn closed_at(row: &GongguRow, closed: Option<bool>, now: DateTime<Utc>) -> Optio
     }
 }
 
-/// Waits until `/go` of this process follows what was committed.
-async fn in_force(app: &App, id: Uuid) -> Result<(), ApiError> {
-    app.links.refresh(GongguId(id)).await.map_err(|error| {
+/// Waits until `/go` of this process follows what was committed. If that fails the call has succeeded all
+/// the same (an error would have it repeated): the links are told to be behind and find it themselves.
+async fn in_force(app: &App, id: Uuid) {
+    if let Err(error) = app.links.refresh(GongguId(id)).await {
         tracing::warn!(
             error = &error as &(dyn std::error::Error + 'static),
             gonggu.id = %id,
-            "a change is stored but not yet in force for redirects"
+            "a change is stored but could not be read back for redirects; links are read again"
         );
-        ApiError::Unavailable
-    })
+    }
 }
 
-async fn whole(app: &App, id: Uuid) -> Result<GongguResponse, ApiError> {
-    let mut connection = app.pool.acquire().await?;
-    let row = queries::by_id(&mut connection, id).await?.ok_or(ApiError::GongguNotFound)?;
-    drop(connection);
-    with_categories(app, vec![row]).await?.pop().ok_or(ApiError::GongguNotFound)
+/// The answer to a call. A change reads it before its commit: after it nothing may fail any more.
+async fn whole(app: &App, connection: &mut PgConnection, id: Uuid) -> Result<GongguResponse, ApiError> {
+    let row = queries::by_id(connection, id).await?.ok_or(ApiError::GongguNotFound)?;
+    with_categories(app, connection, vec![row]).await?.pop().ok_or(ApiError::GongguNotFound)
 }
 
-async fn with_categories(app: &App, rows: Vec<GongguRow>) -> Result<Vec<GongguResponse>, ApiError> {
+async fn with_categories(
+    app: &App,
+    connection: &mut PgConnection,
+    rows: Vec<GongguRow>,
+) -> Result<Vec<GongguResponse>, ApiError> {
     let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
-    let found = categories::queries::of_gonggus(&app.pool, &ids).await?;
+    let found = categories::queries::of_gonggus(connection, &ids).await?;
     let now = app.clock.now();
     let whole = |row: GongguRow| {
         let own = found.iter().filter(|(id, _)| *id == row.id).map(|(_, category)| category.clone());
@@ -190,3 +200,6 @@ async fn with_categories(app: &App, rows: Vec<GongguRow>) -> Result<Vec<GongguRe
     };
     Ok(rows.into_iter().map(whole).collect())
 }
+
+#[cfg(test)]
+mod tests;

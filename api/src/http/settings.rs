@@ -15,7 +15,7 @@ pub struct HttpSettings {
     pub frontend_url: Option<Url>,
     /// Proxies whose `X-Forwarded-For` is believed. None by default: anybody may write that header.
     pub trusted_proxies: Vec<IpNet>,
-    /// Whether cookies are `Secure`; off only on loopback, where there is no TLS.
+    /// Whether cookies are `Secure`; off only on loopback without a public address, where there is no TLS.
     pub cookie_secure: bool,
     /// Life of an access token. 30 min: it cannot be taken back at the edge, so it must be short.
     pub access_token_minutes: u32,

@@ -4,8 +4,8 @@
 //! - a response carries `X-Click-Id` only after the click's append resolved, hence after its fsync;
 //! - the destination comes from the table only, nothing of it from the request;
 //! - a buyer is redirected whether or not the click could be recorded;
-//! - whether the gonggu is open is decided by the recorded `clicked_at`, so that answer and verdict
-//!   agree to the millisecond;
+//! - whether the gonggu is open is decided by the recorded `clicked_at` and the recorded times of the
+//!   link, so that answer and verdict agree to the millisecond;
 //! - nothing is waited for but the sink. The database is asked only while the table may be behind.
 
 use crate::app::{App, AppParts};

@@ -6,11 +6,16 @@
 //! - While the listener is connected and has loaded everything after it began to listen, the table *is*
 //!   the catalog: an id that is not in it does not exist, and no flood of unknown ids reaches the
 //!   database. Otherwise an id is looked up, one at a time, at a bounded rate, and remembered if unknown.
-//! - What this process commits is in the table before the answer is sent ([`Links::refresh`]).
-//! - A suspended owner's link is closed as of the moment this process learnt of it; the catalog's own
+//! - What this process commits is in the table before the answer is sent ([`Links::refresh`]); if it
+//!   cannot be read back, what was there before is taken out.
+//! - A planned closing is a time, and the record's time decides. An early close and a suspension are acts:
+//!   what is clicked after this process learnt of them is after them, whatever the clocks say. The record's
+//!   clock may lie hours behind the wall clock's time of the act (it approaches a jump slowly), so from then
+//!   on the link's closing is at its opening at the latest, which no time falls between. The catalog's own
 //!   closing comes back when the suspension is lifted.
 
 pub mod destination;
+mod lookup;
 pub mod snapshot;
 mod sync;
 
@@ -20,26 +25,21 @@ use chrono::{DateTime, Utc};
 use foldhash::fast::RandomState;
 use gonggumoa_core::clock::{Clock, UnixMillis};
 use gonggumoa_core::ids::{GongguId, UserId};
-use governor::DefaultDirectRateLimiter;
 use http::HeaderValue;
-use moka::sync::Cache;
+use lookup::Lookups;
+pub use lookup::Settled;
 use snapshot::SnapshotError;
 use sqlx::PgPool;
-use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::{Mutex, Notify};
+use tokio::time::timeout;
 use uuid::Uuid;
 
-/// Look-ups a second while the table may be behind: enough for people, nothing for a flood.
-const LOOKUPS_PER_SECOND: NonZeroU32 = NonZeroU32::MIN.saturating_add(49);
-/// Requests that may wait for a look-up at once; further ones are told to come back.
-const LOOKUPS_WAITING_MAX: usize = 64;
-/// Unknown ids remembered, and for how long: 100,000 of them are a few MB.
-const UNKNOWN_MAX: u64 = 100_000;
-const UNKNOWN_AGE_MAX: Duration = Duration::from_secs(10);
+/// A change waits no longer to be in force here: whoever made it waits for its answer, and it is stored.
+const REFRESH_MAX: Duration = Duration::from_secs(3);
 
 /// One gonggu as the edge knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,9 +50,9 @@ pub struct Link {
     pub owner_id: UserId,
     /// When it opens.
     pub opens_at: UnixMillis,
-    /// When it closes: by the catalog, or by its owner's suspension if that was earlier.
+    /// When it closes: by the catalog, or at its opening at the latest if its owner is suspended.
     pub closes_at: UnixMillis,
-    /// When it closes by the catalog (an early close included).
+    /// When it closes by the catalog; after an early close at its opening at the latest.
     pub catalog_closes_at: UnixMillis,
     /// Since when its owner is known to be suspended.
     pub suspended_at: Option<UnixMillis>,
@@ -77,7 +77,8 @@ impl Link {
             gonggu_id,
             owner_id,
             opens_at,
-            closes_at: suspended_at.map_or(catalog_closes_at, |at| at.min(catalog_closes_at)),
+            closes_at: suspended_at
+                .map_or(catalog_closes_at, |at| ended(at, opens_at).min(catalog_closes_at)),
             catalog_closes_at,
             suspended_at,
             external_url: external_url.into(),
@@ -86,15 +87,10 @@ impl Link {
     }
 }
 
-/// What a look-up found.
-#[derive(Clone, Debug)]
-pub enum Settled {
-    /// There is such a gonggu.
-    Known(Arc<Link>),
-    /// There is none.
-    Unknown,
-    /// Nobody can tell at the moment.
-    NotNow,
+/// The closing of a link that an act ended at `at`: not open at any time. (A time that a store can hold,
+/// unlike [`UnixMillis::MIN`].)
+fn ended(at: UnixMillis, opens_at: UnixMillis) -> UnixMillis {
+    at.min(opens_at)
 }
 
 /// Why the table could not be brought up to date.
@@ -106,6 +102,9 @@ pub enum LinksError {
     /// PostgreSQL did not answer in time.
     #[error("PostgreSQL did not answer in time")]
     TimedOut,
+    /// A change of this process's own could not be read back.
+    #[error("a change could not be read back")]
+    Behind,
     /// The listener's connection was lost.
     #[error("the connection that listens for changes was lost")]
     ListenerLost,
@@ -118,7 +117,7 @@ impl LinksError {
     /// Whether the same call may work later.
     pub fn retryable(&self) -> bool {
         match self {
-            Self::Database(_) | Self::TimedOut | Self::ListenerLost => true,
+            Self::Database(_) | Self::TimedOut | Self::Behind | Self::ListenerLost => true,
             Self::Snapshot(error) => error.retryable(),
         }
     }
@@ -149,9 +148,9 @@ pub struct Links {
     synced: AtomicBool,
     /// Whether it differs from the snapshot.
     changed: AtomicBool,
-    unknown: Cache<GongguId, ()>,
-    lookup_rate: DefaultDirectRateLimiter,
-    lookup_door: Semaphore,
+    /// Told when the table may have missed a change: the follower reads everything again.
+    behind: Notify,
+    lookups: Lookups,
 }
 
 /// What the table is made of.
@@ -181,9 +180,8 @@ impl Links {
             order: Mutex::new(()),
             synced: AtomicBool::new(false),
             changed: AtomicBool::new(false),
-            unknown: Cache::builder().max_capacity(UNKNOWN_MAX).time_to_live(UNKNOWN_AGE_MAX).build(),
-            lookup_rate: governor::RateLimiter::direct(governor::Quota::per_second(LOOKUPS_PER_SECOND)),
-            lookup_door: Semaphore::new(LOOKUPS_WAITING_MAX),
+            behind: Notify::new(),
+            lookups: Lookups::new(),
         }
     }
 
@@ -208,43 +206,19 @@ impl Links {
         self.synced.load(Ordering::Acquire)
     }
 
-    /// Finds out about an id that is not in the table.
-    pub async fn settle(&self, id: GongguId) -> Settled {
-        if self.is_synced() {
-            // it may have come since the caller looked
-            return self.known(id).unwrap_or(Settled::Unknown);
-        }
-        if self.unknown.contains_key(&id) {
-            return Settled::Unknown;
-        }
-        let Ok(_place) = self.lookup_door.try_acquire() else { return Settled::NotNow };
-        let _turn = self.order.lock().await;
-        if let Some(known) = self.known(id) {
-            return known;
-        }
-        if self.is_synced() || self.unknown.contains_key(&id) {
-            return Settled::Unknown;
-        }
-        if self.lookup_rate.check().is_err() {
-            return Settled::NotNow;
-        }
-        match self.read_and_apply(&[id]).await {
-            Ok(()) => self.known(id).unwrap_or_else(|| {
-                self.unknown.insert(id, ());
-                Settled::Unknown
-            }),
-            Err(_) => Settled::NotNow,
-        }
-    }
-
-    fn known(&self, id: GongguId) -> Option<Settled> {
-        let guard = self.table.guard();
-        self.table.get(&id, &guard).map(|link| Settled::Known(Arc::clone(link)))
-    }
-
-    /// Reads gonggus again after a commit; when it returns, `/go` of this process follows them.
+    /// Reads a gonggu again after a commit; when it returns, `/go` of this process does not follow what
+    /// was before. After an error the table is no longer the catalog: the id is looked up when it is
+    /// asked for, and the follower reads everything again.
     pub async fn refresh(&self, id: GongguId) -> Result<(), LinksError> {
-        self.refresh_all(&[id]).await
+        let refreshed = timeout(REFRESH_MAX, self.refresh_all(&[id])).await;
+        let refreshed = refreshed.unwrap_or(Err(LinksError::TimedOut));
+        if refreshed.is_err() {
+            // First behind, then out: in the other order an id that exists would be unknown in between.
+            self.synced.store(false, Ordering::Release);
+            self.remove(id);
+            self.behind.notify_one();
+        }
+        refreshed
     }
 
     /// Reads an account's gonggus again after a commit that changed its status.
@@ -266,8 +240,14 @@ impl Links {
         let previous = self.table.get(&id, &guard);
         let suspended_at = (row.owner_status != UserStatus::Active)
             .then(|| previous.and_then(|link| link.suspended_at).unwrap_or_else(|| self.clock.now()));
-        let closes_at = row.closed_at.map_or(row.close_at, |closed_at| closed_at.min(row.close_at)).into();
-        let times = (row.open_at.into(), closes_at);
+        let (opens_at, planned) = (UnixMillis::from(row.open_at), UnixMillis::from(row.close_at));
+        let closes_at = match row.closed_at.map(UnixMillis::from) {
+            None => planned,
+            // only a hand in the database writes one that is still to come: a time like the planned one
+            Some(closed_at) if closed_at > self.clock.now() => closed_at.min(planned),
+            Some(closed_at) => ended(closed_at, opens_at).min(planned),
+        };
+        let times = (opens_at, closes_at);
         if previous.is_some_and(|link| {
             (link.opens_at, link.catalog_closes_at) == times
                 && link.suspended_at == suspended_at
@@ -285,7 +265,7 @@ impl Links {
                 self.table.remove(&id, &guard);
             }
         }
-        self.unknown.invalidate(&id);
+        self.lookups.forget(id);
         self.changed.store(true, Ordering::Release);
     }
 

@@ -8,11 +8,14 @@ use crate::tracking::links::Link;
 use gonggumoa_core::clock::UnixMillis;
 use gonggumoa_core::ids::{GongguId, UserId};
 use serde::{Deserialize, Serialize};
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 const FORMAT: &str = "gonggumoa-links-1";
+/// For us alone: it lists what is not open yet, and whoever could write it would choose where buyers go.
+const MODE: u32 = 0o600;
 
 /// Why a snapshot cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -113,7 +116,9 @@ pub fn decode(bytes: &[u8], fingerprint: &str) -> Result<Vec<Link>, SnapshotErro
 /// Puts the file in place. Blocks.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<(), SnapshotError> {
     let temporary = path.with_extension("tmp");
-    let mut file = File::create(&temporary)?;
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(MODE).open(&temporary)?;
+    // one that a crash left behind keeps the mode that it had
+    file.set_permissions(Permissions::from_mode(MODE))?;
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(&temporary, path)?;

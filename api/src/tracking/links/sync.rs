@@ -125,11 +125,16 @@ impl Links {
         if let Err(error) = self.reload().await {
             return error;
         }
-        self.unknown.invalidate_all();
+        self.lookups.forget_all();
         self.synced.store(true, Ordering::Release);
         tracing::info!(links.count = self.len(), "links are level with the catalog");
         loop {
-            if let Err(error) = self.hear(&mut listener).await {
+            // Dropping `hear` halfway loses notifications, but then everything is read again.
+            let heard = tokio::select! {
+                heard = self.hear(&mut listener) => heard,
+                () = self.behind.notified() => Err(LinksError::Behind),
+            };
+            if let Err(error) = heard {
                 return error;
             }
         }

@@ -34,6 +34,16 @@ fn many_visitors_are_told_within_five_standard_errors() {
 }
 
 #[test]
+fn large_sketches_merge_register_by_register() {
+    for (left, right) in [(0..20_000, 15_000..60_000), (0..300_000, 1_000..2_000), (5..400, 90_000..400_000)]
+    {
+        let mut merged = sketch(left.clone());
+        merged.merge(&sketch(right.clone()));
+        assert_eq!(merged, sketch(left.chain(right)));
+    }
+}
+
+#[test]
 fn damaged_bytes_are_refused() {
     let good = sketch(0..10).as_bytes().to_vec();
     assert!(VisitorSketch::from_bytes(&good).is_ok());

@@ -22,10 +22,16 @@ fn what_is_written_is_read() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("links.snapshot");
     assert!(read(&path, "key").unwrap().is_none());
+    // a crash left a half-written one that everybody may read
+    let left = path.with_extension("tmp");
+    fs::write(&left, "gonggumoa-li").unwrap();
+    fs::set_permissions(&left, Permissions::from_mode(0o644)).unwrap();
     write(&path, &encode(links().iter(), "key")).unwrap();
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    assert!(!left.exists());
     let read_back = read(&path, "key").unwrap().unwrap();
     assert_eq!(read_back, links());
-    assert_eq!(read_back[1].closes_at, UnixMillis(15), "still suspended");
+    assert_eq!(read_back[1].closes_at, UnixMillis(10), "still suspended");
     assert!(matches!(read(&path, "other"), Err(SnapshotError::ForeignKey { .. })));
 }
 
