@@ -5,7 +5,7 @@
 //! on the same folder while the clients keep knocking. The moment is thus random within a group commit,
 //! a batch, a transaction. Every few rounds PostgreSQL is killed too.
 
-use crate::harness::ledger::{balance, journal_verifies};
+use crate::harness::ledger::{balance, journal_holds, journal_verifies};
 use crate::harness::process::{children, is_alive, signal};
 use crate::harness::{Api, Deployment, GongguSpec, LONG, Load, LoadPlan, eventually};
 use rustix::process::Signal;
@@ -58,7 +58,8 @@ async fn kill_at_random_moments_under_load_loses_nothing_and_counts_nothing_twic
     let runs: std::collections::HashSet<_> = rows.iter().map(|row| row.run).collect();
     assert!(runs.len() > rounds() / 2, "each start opens a run of its own: {} runs", runs.len());
     deployment.stop().await;
-    journal_verifies(&deployment).await;
+    assert_eq!(journal_verifies(&deployment).await, rows.len() as u64, "clicks in the journal and rows");
+    journal_holds(&deployment, &given);
 
     // and the same once more after a clean start: nothing is folded twice
     deployment.start().await;

@@ -4,6 +4,7 @@
 //! in the target folder; `KILL_ROUNDS` (10) sets the rounds of the crash test.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod abandoned;
 mod auth;
 mod bad_input;
 mod client_address;
@@ -16,6 +17,7 @@ mod harness;
 mod live;
 mod operations;
 mod redirect;
+mod replay;
 mod restart;
 mod rules;
 mod shutdown;

@@ -1,7 +1,7 @@
 //! SIGTERM under keep-alive load: clients are told to close, what was answered is kept, and the process
 //! ends within its deadline.
 
-use crate::harness::ledger::{balance, journal_verifies};
+use crate::harness::ledger::{balance, journal_holds, journal_verifies};
 use crate::harness::{Api, Deployment, Load, LoadPlan};
 use rustix::process::Signal;
 use std::sync::atomic::Ordering;
@@ -23,16 +23,19 @@ async fn a_stop_under_load_closes_in_order() {
     let status = deployment.exited(Duration::from_secs(22)).await;
     assert!(status.success(), "{status}\n{}", deployment.log_text());
     let tally = load.ended().await;
-    let told = tally.told_to_close.load(Ordering::Relaxed);
-    assert!(told as usize >= connections / 2, "only {told} of {connections} connections were told to close");
+    // a connection that is idle at that moment is closed; one with a request under way is told so
+    assert!(tally.told_to_close.load(Ordering::Relaxed) > 0, "no connection was told to close");
     assert!(tally.strange().is_empty(), "{:?}", tally.strange());
     assert_eq!(tally.unrecorded.load(Ordering::Relaxed), 0);
     deployment.postgres_gone(postmaster).await;
-    journal_verifies(&deployment).await;
+    let recorded = journal_verifies(&deployment).await;
+    journal_holds(&deployment, &tally.given());
 
     deployment.start().await;
     let admin = Api::new(&deployment).admin().await;
-    balance(&deployment, &admin, &gonggus, &tally.given(), tally.sent.load(Ordering::Relaxed)).await;
+    let rows =
+        balance(&deployment, &admin, &gonggus, &tally.given(), tally.sent.load(Ordering::Relaxed)).await;
+    assert_eq!(rows.len() as u64, recorded, "clicks in the journal and rows");
     deployment.stop().await;
 }
 

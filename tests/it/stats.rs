@@ -118,8 +118,7 @@ async fn the_evidence_is_the_clicks_that_the_totals_count() {
     let gonggu = admin.open_gonggu().await;
     let evil = Visitor::new().header("Referer", "=HYPERLINK(\"https://evil.example\")");
     let mut given = vec![evil.go(&admin, gonggu).await.redirected()];
-    let odd =
-        Visitor::new().agent("Mozilla/5.0 (X11; Linux x86_64) \"quoted\", Chrome/131.0.0.0 Safari/537.36");
+    let odd = Visitor::new().agent(&format!("{CHROME} \"quoted\", and more"));
     given.push(odd.go(&admin, gonggu).await.redirected());
     given.push(odd.go(&admin, gonggu).await.redirected());
     given.push(odd.head(&admin, gonggu).await.click_id().unwrap());

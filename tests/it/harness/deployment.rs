@@ -249,7 +249,7 @@ impl Deployment {
         fs::remove_file(&pid_file).ok();
         let output =
             Output { status, stdout: fs::read(&paths[1]).unwrap(), stderr: fs::read(&paths[2]).unwrap() };
-        assert!(ended, "gonggumoa {arguments:?} did not end within {LONG:?}: {}", said(&output));
+        assert!(ended, "gonggumoa {arguments:?} did not end within {LONG:?}: {}", last_lines(&said(&output)));
         output
     }
 
@@ -272,9 +272,7 @@ impl Deployment {
     }
 
     fn log_tail(&self) -> String {
-        let text = self.log_text();
-        let lines: Vec<&str> = text.lines().collect();
-        lines[lines.len().saturating_sub(60)..].join("\n")
+        last_lines(&self.log_text())
     }
 
     /// The process id of the embedded cluster's postmaster, if one is noted.
@@ -303,6 +301,12 @@ impl Drop for Deployment {
             fs::remove_file(self.root.join("server.pid")).ok();
         }
     }
+}
+
+/// Enough to see what happened.
+fn last_lines(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(40)..].join("\n")
 }
 
 /// A copy that keeps owners and modes, as a backup tool would make it.

@@ -101,7 +101,8 @@ pub(crate) fn find_files(folder: &Path, name: &str, depth: usize) -> Vec<PathBuf
     found
 }
 
-/// See the module's head. `root` holds `server.pid` and, somewhere below, `postmaster.pid`.
+/// See the module's head. With `KEEP_FOLDERS` set the folder stays, for whoever looks for the reason of a
+/// failure. `root` holds `server.pid` and, somewhere below, `postmaster.pid`.
 pub(crate) struct Watchdog {
     shell: Child,
 }
@@ -127,7 +128,7 @@ impl Watchdog {
                 end "$pid" QUIT 100 || end "$pid" KILL 50
             done
             umount "$1"/data/journal 2>/dev/null
-            rm -rf "$1"
+            [ -n "$KEEP_FOLDERS" ] || rm -rf "$1"
         "#;
         let shell = Command::new("sh")
             .args(["-c", SCRIPT, "watchdog"])
