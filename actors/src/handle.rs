@@ -204,9 +204,12 @@ impl TrackingHandle {
     /// Waits until all that is in the closed log is stored, then stops the actors. False when the
     /// deadline came first: what is not stored stays in the log for the next start.
     pub async fn drain(&self, deadline: Duration) -> bool {
-        let drained = self
-            .wait(deadline, |statuses| statuses.values().all(|status| status.step == PartitionStep::Drained))
-            .await;
+        // A partition that refused will never drain: nothing to wait for.
+        let ended = |status: &PartitionStatus| {
+            matches!(status.step, PartitionStep::Drained | PartitionStep::Refused { .. })
+        };
+        let drained = self.wait(deadline, |statuses| statuses.values().all(ended)).await
+            && self.status.borrow().values().all(|status| status.step == PartitionStep::Drained);
         let _ = self.root.get_cell().stop_and_wait(None, Some(Duration::from_secs(1))).await;
         drained
     }

@@ -7,6 +7,7 @@
 //! puts clicks.
 
 use crate::postgres::PostgresClickStore;
+use crate::postgres::begin::begin;
 use crate::postgres::millis::PgMillis;
 use crate::postgres::months::{MONTHS_LOCK, Month};
 use gonggumoa_core::clock::{Clock, UnixMillis};
@@ -144,7 +145,7 @@ fn ends_at(table: &str) -> Option<UnixMillis> {
 
 /// Detaches and drops; gives up at once when somebody holds the table, until the next pass.
 async fn drop_partition(store: &PostgresClickStore, table: &str) -> Result<bool, sqlx::Error> {
-    let mut transaction = store.pool().begin().await?;
+    let mut transaction = begin(store.pool()).await?;
     sqlx::query("SET LOCAL lock_timeout = '2s'").execute(&mut *transaction).await?;
     sqlx::query!("SELECT pg_advisory_xact_lock($1) AS \"locked: ()\"", MONTHS_LOCK)
         .fetch_one(&mut *transaction)

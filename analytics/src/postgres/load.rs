@@ -1,6 +1,7 @@
 //! Loading: all that the states of many gonggus are rebuilt from, in four statements as of one instant.
 
 use super::PostgresClickStore;
+use super::begin::begin_snapshot;
 use super::codes;
 use super::error::store_error;
 use super::millis::PgMillis;
@@ -27,11 +28,7 @@ pub(crate) async fn load(
     if requests.is_empty() {
         return Ok(Vec::new());
     }
-    let mut transaction = store
-        .pool
-        .begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        .await
-        .map_err(store_error)?;
+    let mut transaction = begin_snapshot(&store.pool).await.map_err(store_error)?;
     let mut snapshots = vec![GongguSnapshot::default(); requests.len()];
     let index: HashMap<Uuid, usize> =
         requests.iter().enumerate().map(|(index, request)| (request.gonggu_id.0, index)).collect();

@@ -8,6 +8,7 @@
 //! written here. What is loaded (`load`) is as of one instant. Non-goal: deciding anything about a
 //! click.
 
+pub mod begin;
 pub mod codes;
 pub mod copy;
 pub mod millis;

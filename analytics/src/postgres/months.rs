@@ -5,6 +5,7 @@
 //! wrong clock says (two catch-alls lie before 1970 and after 9999). `ATTACH` takes only a lock that
 //! running COPYs do not mind, which `CREATE TABLE … PARTITION OF` would not.
 
+use super::begin::begin;
 use super::error::store_error;
 use chrono::{Datelike, TimeZone, Utc};
 use gonggumoa_core::clock::UnixMillis;
@@ -122,7 +123,7 @@ impl Months {
 }
 
 async fn create(pool: &PgPool, month: &Month) -> Result<(), sqlx::Error> {
-    let mut transaction = pool.begin().await?;
+    let mut transaction = begin(pool).await?;
     sqlx::query!("SELECT pg_advisory_xact_lock($1) AS \"locked: ()\"", MONTHS_LOCK)
         .fetch_one(&mut *transaction)
         .await?;

@@ -1,6 +1,7 @@
 //! Rules versions and their activations: written once, never changed.
 
 use super::PostgresClickStore;
+use super::begin::begin;
 use super::error::store_error;
 use gonggumoa_core::ids::{PartitionId, Position};
 use gonggumoa_core::judge::rules::{RulesActivation, RulesSettings, StoredRules};
@@ -57,7 +58,7 @@ pub(crate) async fn put_rules(
 }
 
 async fn number(store: &PostgresClickStore, hash: &[u8], json: &Value) -> Result<i32, sqlx::Error> {
-    let mut transaction = store.pool.begin().await?;
+    let mut transaction = begin(&store.pool).await?;
     sqlx::query!("SELECT pg_advisory_xact_lock($1) AS \"locked: ()\"", RULES_LOCK)
         .fetch_one(&mut *transaction)
         .await?;

@@ -9,6 +9,7 @@
 //! partitions cannot deadlock. COPY cannot skip a click that is already stored; when it meets one, the
 //! transaction is run again through a temporary table and `ON CONFLICT DO NOTHING`.
 
+use super::begin::begin;
 use super::error::{CHECK_VIOLATION, UNIQUE_VIOLATION, sql_state, store_error};
 use super::millis::PgMillis;
 use super::{PostgresClickStore, codes, copy};
@@ -105,7 +106,7 @@ pub(crate) async fn attempt(
     way: Way,
     through: Through,
 ) -> Result<(), Failed> {
-    let mut transaction = store.pool.begin().await?;
+    let mut transaction = begin(&store.pool).await?;
     let connection = &mut *transaction;
     let found = lock_position(connection, batch.partition).await?;
     if found == Some(batch.to.position) {

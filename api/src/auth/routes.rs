@@ -12,6 +12,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Duration, Utc};
+use gonggumoa_analytics::postgres::begin::begin;
 use gonggumoa_core::ids::UserId;
 use http::{HeaderValue, StatusCode, header};
 use sqlx::{Postgres, Transaction};
@@ -85,7 +86,7 @@ async fn refresh(
 ) -> Result<Response, ApiError> {
     let now = app.clock.now().to_utc();
     let hash = refresh_token_hash(&body.refresh_token);
-    let mut transaction = app.pool.begin().await?;
+    let mut transaction = begin(&app.pool).await?;
     let stored = locked(&mut transaction, &hash).await?.ok_or(ApiError::Unauthorized)?;
     if stored.revoked_at.is_some() || now >= stored.expires_at.min(stored.family_expires_at) {
         return Err(ApiError::Unauthorized);
@@ -121,7 +122,7 @@ async fn logout(
     JsonBody(body): JsonBody<RefreshRequest>,
 ) -> Result<Response, ApiError> {
     let now = app.clock.now().to_utc();
-    let mut transaction = app.pool.begin().await?;
+    let mut transaction = begin(&app.pool).await?;
     let hash = refresh_token_hash(&body.refresh_token);
     if let Some(stored) = locked(&mut transaction, &hash).await? {
         queries::revoke_family(&mut transaction, stored.family_id, now).await?;

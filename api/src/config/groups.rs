@@ -3,7 +3,6 @@
 use super::reader::{self, Reader};
 use gonggumoa_core::judge::rules::{BurstLimit, LimitScope};
 use gonggumoa_core::log::journal::SEGMENT_BYTES;
-use ipnet::IpNet;
 use secrecy::SecretString;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -271,7 +270,7 @@ impl JournalConfig {
 fn journal_bytes(text: &str) -> Result<u64, String> {
     let bytes = reader::bytes(0)(text)?;
     if bytes < 2 * SEGMENT_BYTES {
-        let (least_mib, segment_mib) = (2 * SEGMENT_BYTES >> 20, SEGMENT_BYTES >> 20);
+        let (least_mib, segment_mib) = ((2 * SEGMENT_BYTES) >> 20, SEGMENT_BYTES >> 20);
         return Err(format!("must be at least {least_mib}MiB: two segments of {segment_mib} MiB"));
     }
     Ok(bytes)

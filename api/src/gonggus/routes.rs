@@ -15,6 +15,7 @@ use crate::users::types::UserRole;
 use axum::Json;
 use axum::extract::{Path, State};
 use chrono::{DateTime, Utc};
+use gonggumoa_analytics::postgres::begin::begin;
 use gonggumoa_core::ids::{GongguId, UserId};
 use http::StatusCode;
 use sqlx::PgConnection;
@@ -71,7 +72,7 @@ async fn create(
         }
     }
     let id = Uuid::now_v7();
-    let mut transaction = app.pool.begin().await?;
+    let mut transaction = begin(&app.pool).await?;
     queries::insert(&mut transaction, id, owner_id, &checked, app.clock.now().to_utc()).await?;
     queries::set_categories(&mut transaction, id, body.category_ids.as_deref().unwrap_or_default()).await?;
     let response = whole(&app, &mut transaction, id).await?;
@@ -108,7 +109,7 @@ async fn update(
     let id = parse_id(&id)?;
     let now = app.clock.now().to_utc();
     check::categories(body.category_ids.as_deref())?;
-    let mut transaction = app.pool.begin().await?;
+    let mut transaction = begin(&app.pool).await?;
     queries::lock(&mut transaction, id).await?;
     let row = queries::by_id(&mut transaction, id).await?.ok_or(ApiError::GongguNotFound)?;
     permit(&user, row.influencer_id)?;

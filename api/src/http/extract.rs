@@ -6,7 +6,7 @@
 use crate::app::App;
 use crate::http::address::Peer;
 use crate::http::error::ApiError;
-use axum::body::Body;
+use axum::body::{Body, HttpBody};
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use http::request::Parts;
 use http::{HeaderMap, header};
@@ -42,6 +42,10 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 async fn read_body(body: Body, bytes_max: usize) -> Result<bytes::Bytes, ApiError> {
+    // An announced length that is too large is refused before the first byte of it.
+    if HttpBody::size_hint(&body).lower() > bytes_max as u64 {
+        return Err(ApiError::PayloadTooLarge);
+    }
     match Limited::new(body, bytes_max).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) if error.downcast_ref::<LengthLimitError>().is_some() => Err(ApiError::PayloadTooLarge),
@@ -52,6 +56,10 @@ async fn read_body(body: Body, bytes_max: usize) -> Result<bytes::Bytes, ApiErro
 /// Parses, refusing malformed text and duplicate keys with 400 and wrong shapes with 422.
 pub fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     check_keys(bytes)?;
+    // serde would also read a structure from an array of its values; no client means that.
+    if bytes.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
+        return Err(ApiError::field("body", "JSON 객체여야 합니다"));
+    }
     serde_json::from_slice(bytes).map_err(|error| match error.classify() {
         Category::Io | Category::Syntax | Category::Eof => ApiError::Malformed,
         Category::Data => {

@@ -3,6 +3,7 @@
 use super::SeedError;
 use super::data::{self, Gonggu, Stands};
 use chrono::{DateTime, TimeDelta, Utc};
+use gonggumoa_analytics::postgres::begin::begin;
 use indicatif::ProgressBar;
 use sqlx::PgPool;
 use std::collections::HashMap;
@@ -92,7 +93,7 @@ async fn sow_gonggu(
     categories: &HashMap<&'static str, Uuid>,
 ) -> Result<(), SeedError> {
     let (opens, closes) = gonggu.stands.times(now);
-    let mut transaction = pool.begin().await?;
+    let mut transaction = begin(pool).await?;
     let inserted = sqlx::query!(
         "INSERT INTO gonggus (id, influencer_id, title, description, original_price, gonggu_price, open_at,
                               close_at, external_url, created_at)
