@@ -7,7 +7,7 @@ use crate::archive::{ArchiveConfig, local_folder, spawn};
 use crate::postgres::codes;
 use crate::postgres::testing::TestStore;
 use gonggumoa_core::click::Verdict;
-use gonggumoa_core::click::testing::{ClickBuilder, TEST_EPOCH};
+use gonggumoa_core::click::testing::{ClickBuilder, PHONE_AGENT, TEST_EPOCH};
 use gonggumoa_core::ids::RunId;
 use gonggumoa_core::judge::rules::{RulesActivation, RulesSettings};
 use gonggumoa_core::judge::totals::{RollupKey, RollupLevel};
@@ -42,8 +42,9 @@ fn click(number: u64) -> ClickBuilder {
         0 => click.agent("curl/8.5.0"),
         1 => click.member(number % 3),
         2 => click.at(at - 9_000),
-        3 => click.referer("https://m.blog.naver.com/post/1").from(7),
+        3 => click.referer("https://m.blog.naver.com/post/1"),
         4 => click.with(|click| click.method = gonggumoa_core::click::ClickMethod::Head),
+        5..=8 => click.from(100).agent(&format!("{PHONE_AGENT} {number}")),
         _ => click,
     }
 }
