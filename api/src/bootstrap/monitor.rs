@@ -1,4 +1,4 @@
-//! Once a second: how each part is, for readiness and metrics.
+//! A few times a second: how each part is, for readiness and metrics.
 
 use super::Opened;
 use super::background::{ArchiveStatus, JudgingStatus};
@@ -10,7 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinHandle;
 
-const INTERVAL: Duration = Duration::from_secs(1);
+/// Often enough that a start is called ready soon after it is.
+const INTERVAL: Duration = Duration::from_millis(250);
 /// A database that needs longer for nothing is not ready.
 const PING_TIME: Duration = Duration::from_secs(2);
 
