@@ -30,7 +30,7 @@ pub fn lower_process_priority(pid: Pid, nice: i32) {
 /// Steps back the automatic group of a session that `pid` leads. Of a process that leads none nothing is
 /// changed: its group may be the edge's own. `false` if it has to be tried again.
 pub fn lower_session_priority(pid: Pid, nice: i32) -> bool {
-    if rustix::process::getsid(Some(pid)) != Ok(pid) {
+    if session_of(pid) != Some(pid) {
         return false;
     }
     let file = format!("/proc/{}/autogroup", pid.as_raw_nonzero());
@@ -39,6 +39,18 @@ pub fn lower_session_priority(pid: Pid, nice: i32) -> bool {
         // No automatic groups in this kernel: the nice value alone counts.
         Err(error) => error.kind() == std::io::ErrorKind::NotFound,
     }
+}
+
+/// The session of a process; `None` if it has ended, or if its session's leader is outside our PID namespace.
+///
+/// Both are the number 0 to the kernel, which `rustix::process::getsid` asserts never to see: a child that
+/// has not called `setsid` yet has the session of whoever started us, in a container often an outsider.
+fn session_of(pid: Pid) -> Option<Pid> {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?;
+    // The name, in parentheses, may itself hold spaces and parentheses (proc_pid_stat(5)).
+    let (_, fields) = stat.rsplit_once(')')?;
+    // state, parent, group, session
+    Pid::from_raw(fields.split_whitespace().nth(3)?.parse().ok()?)
 }
 
 fn step_back(pid: Pid, nice: i32) {
@@ -53,7 +65,24 @@ fn step_back(pid: Pid, nice: i32) {
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
+
+    #[test]
+    fn a_session_is_read_and_an_ended_process_has_none() {
+        use std::os::unix::process::CommandExt;
+        let mut leader = std::process::Command::new("sleep");
+        let mut child = leader.arg("60").process_group(0).spawn().unwrap();
+        let pid = Pid::from_child(&child);
+        let session = session_of(pid);
+        assert_eq!(session, session_of(rustix::process::getpid()));
+        assert_ne!(session, Some(pid));
+        assert!(!lower_session_priority(pid, 1), "it leads a group but no session");
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(session_of(pid), None);
+    }
 
     #[test]
     fn a_thread_steps_back_alone_and_never_forwards() {
