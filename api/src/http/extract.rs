@@ -143,6 +143,21 @@ impl<'de> Visitor<'de> for UniqueKeys<'_> {
     }
 }
 
+/// Segments of the path. What is not even text is a malformed request; whether an id is one, the domain says.
+#[derive(Debug)]
+pub struct Path<T>(pub T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        match axum::extract::Path::<T>::from_request_parts(parts, state).await {
+            Ok(path) => Ok(Self(path.0)),
+            Err(_) => Err(ApiError::Malformed),
+        }
+    }
+}
+
 /// The query string.
 #[derive(Debug)]
 pub struct Query<T>(pub T);

@@ -8,6 +8,7 @@ pub mod address;
 pub mod auth;
 pub mod check;
 pub mod connection;
+mod contract;
 pub mod error;
 pub mod extract;
 pub mod middleware;

@@ -1,7 +1,7 @@
 //! All routes, and their description made from them.
 
 use crate::app::App;
-use crate::http::middleware;
+use crate::http::{contract, middleware};
 use crate::{auth, categories, gonggus, tracking, users};
 use axum::{Json, Router};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
@@ -46,7 +46,10 @@ fn api() -> (Router<App>, utoipa::openapi::OpenApi) {
         .merge(categories::routes::router())
         .merge(gonggus::routes::router())
         .merge(tracking::routes::router());
-    OpenApiRouter::with_openapi(Head::openapi()).nest("/api/v1", routes).split_for_parts()
+    let (router, mut document) =
+        OpenApiRouter::with_openapi(Head::openapi()).nest("/api/v1", routes).split_for_parts();
+    contract::complete(&mut document);
+    (router, document)
 }
 
 /// The description alone.
