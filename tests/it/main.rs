@@ -9,6 +9,7 @@ mod auth;
 mod bad_input;
 mod client_address;
 mod commands;
+mod contract;
 mod crash;
 mod database_down;
 mod disk_full;

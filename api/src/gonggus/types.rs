@@ -227,8 +227,10 @@ pub struct GongguFilter {
     /// Part of the title.
     pub q: Option<String>,
     /// From 1.
+    #[param(minimum = 1, maximum = 10_000)]
     pub page: Option<i64>,
     /// 1 to 100; 20 by default.
+    #[param(minimum = 1, maximum = 100)]
     pub size: Option<i64>,
     /// `created_at` (default), `open_at`, `close_at`, `gonggu_price`, `discount_rate`, `click_count`.
     pub sort: Option<String>,

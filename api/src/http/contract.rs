@@ -103,7 +103,8 @@ fn describe(status: &str, response: &mut Response) {
             .schema_type(Type::Integer)
             .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64)))
             .build();
-        let retry = HeaderBuilder::new().schema(Some(seconds)).description(Some("다시 시도할 때까지의 초")).build();
+        let retry =
+            HeaderBuilder::new().schema(Some(seconds)).description(Some("다시 시도할 때까지의 초")).build();
         response.headers.entry("retry-after".to_owned()).or_insert(RefOr::T(retry));
     }
 }
