@@ -7,3 +7,4 @@ pub mod queries;
 pub mod routes;
 pub mod tokens;
 pub mod types;
+pub mod watch;

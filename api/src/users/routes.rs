@@ -16,7 +16,8 @@ pub fn router() -> OpenApiRouter<App> {
 }
 
 /// The signed-in account.
-#[utoipa::path(get, path = "/users/me", tag = "users", security(("bearer" = [])), responses(
+#[utoipa::path(get, path = "/users/me", tag = "users", security(("bearer" = [])),
+    extensions(("x-required-role" = json!("user"))), responses(
     (status = 200, body = UserResponse),
     (status = 401, body = ErrorBody),
 ))]
