@@ -5,7 +5,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod abandoned;
+mod accounts;
 mod auth;
+mod authorization;
 mod bad_input;
 mod client_address;
 mod commands;
@@ -15,11 +17,13 @@ mod disk_full;
 mod folders;
 mod harness;
 mod live;
+mod mails;
 mod operations;
 mod redirect;
 mod replay;
 mod restart;
 mod rules;
+mod sessions;
 mod shutdown;
 mod start;
 mod stats;

@@ -14,9 +14,13 @@ const DOCUMENT: &str = "/api/v1/openapi.json";
 /// The operations that need no sign-in, by method and path below [`BASE`]. Every other one names the role that
 /// it needs (`x-required-role`) and takes the extractor of it; a test holds the document to this list.
 pub const PUBLIC: &[(&str, &str)] = &[
+    ("post", "/auth/email/verify"),
     ("post", "/auth/login"),
     ("post", "/auth/logout"),
+    ("post", "/auth/password/forgot"),
+    ("post", "/auth/password/reset"),
     ("post", "/auth/refresh"),
+    ("post", "/auth/signup"),
     ("get", "/gonggus"),
     ("get", "/gonggus/{id}"),
     ("get", "/categories"),
