@@ -1,7 +1,7 @@
 //! What every handler can reach: one cheap-to-clone struct, no globals.
 
 use crate::auth::identity::Identities;
-use crate::auth::limits::LoginLimits;
+use crate::auth::limits::AccountLimits;
 use crate::auth::passwords::Passwords;
 use crate::auth::tokens::AccessTokens;
 use crate::http::address::TrustedProxies;
@@ -18,6 +18,7 @@ use gonggumoa_core::visitor::AddressKey;
 use sqlx::PgPool;
 use std::ops::Deref;
 use std::sync::Arc;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 /// What the composition root gives.
@@ -72,8 +73,10 @@ pub struct AppParts {
     pub shutdown: CancellationToken,
     /// Password checks.
     pub passwords: Passwords,
-    /// Login limits.
-    pub login_limits: LoginLimits,
+    /// How often somebody may try.
+    pub limits: AccountLimits,
+    /// Mails of new passwords that are written at once; see `auth::recovery`.
+    pub password_mails: Arc<Semaphore>,
     /// Proxies that are believed.
     pub proxies: TrustedProxies,
     /// Origins that are ours.
@@ -94,10 +97,8 @@ impl App {
         let settings = given.settings;
         Self(Arc::new(AppParts {
             passwords: Passwords::new(settings.bcrypt_cost, settings.password_checks_max),
-            login_limits: LoginLimits::new(
-                settings.logins_per_address_per_minute,
-                settings.logins_per_account_per_minute,
-            ),
+            limits: AccountLimits::new(&settings.limits),
+            password_mails: Arc::new(Semaphore::new(settings.password_mails_max)),
             proxies: TrustedProxies::new(&settings.trusted_proxies),
             origins: Origins::new(settings.cors_origins.iter().chain(&settings.own_origins)),
             request_ids: RequestIds::new(),

@@ -13,6 +13,7 @@ pub mod gonggus;
 pub mod health;
 pub mod http;
 pub mod listener;
+pub mod mail;
 pub mod migrate;
 pub mod priority;
 pub mod secrets;

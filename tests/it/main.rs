@@ -5,7 +5,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod abandoned;
+mod accounts;
 mod auth;
+mod authorization;
 mod bad_input;
 mod client_address;
 mod commands;
@@ -14,13 +16,17 @@ mod crash;
 mod database_down;
 mod disk_full;
 mod folders;
+mod forged;
 mod harness;
 mod live;
+mod mails;
 mod operations;
+mod profile;
 mod redirect;
 mod replay;
 mod restart;
 mod rules;
+mod sessions;
 mod shutdown;
 mod start;
 mod stats;

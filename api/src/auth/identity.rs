@@ -1,11 +1,19 @@
-//! Who an account is now: role, status and token version, asked of PostgreSQL at most every few
-//! seconds per account. A suspension reaches other processes by notification, or by age at the latest.
+//! Who an account is now: role, status and token version, asked of PostgreSQL at most every two seconds per
+//! account, so that a request costs no query and a right taken away is gone all the same.
+//!
+//! Three things make a remembered identity forgotten: the process that changed the account forgets it before it
+//! answers; a notification of the database tells all processes ([`super::watch`]); and it ages within
+//! [`AGE_MAX`], so that even a process that hears nothing is wrong for no longer.
+//!
+//! Invariant: what was read before a change is not remembered after it was forgotten. A read in flight notes how
+//! often anything was forgotten; if that moved meanwhile, its answer is used once and not kept.
 
 use crate::users::types::{UserRole, UserStatus};
 use gonggumoa_core::ids::UserId;
 use moka::sync::Cache;
 use sqlx::PgPool;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// The longest that a change may go unseen without a notification.
@@ -31,12 +39,17 @@ pub struct Identity {
 #[derive(Clone, Debug)]
 pub struct Identities {
     recent: Cache<UserId, Arc<Identity>>,
+    /// How often something was forgotten.
+    forgotten: Arc<AtomicU64>,
 }
 
 impl Identities {
     /// None asked yet.
     pub fn new() -> Self {
-        Self { recent: Cache::builder().max_capacity(ENTRIES_MAX).time_to_live(AGE_MAX).build() }
+        Self {
+            recent: Cache::builder().max_capacity(ENTRIES_MAX).time_to_live(AGE_MAX).build(),
+            forgotten: Arc::default(),
+        }
     }
 
     /// The account now; `None` if there is none.
@@ -44,21 +57,97 @@ impl Identities {
         if let Some(identity) = self.recent.get(&id) {
             return Ok(Some(identity));
         }
+        let forgotten = self.forgotten.load(Ordering::SeqCst);
         let identity = super::queries::identity(pool, id).await?.map(Arc::new);
         if let Some(identity) = &identity {
             self.recent.insert(id, Arc::clone(identity));
+            // after the insert: one who forgets from here on takes this entry out himself
+            if self.forgotten.load(Ordering::SeqCst) != forgotten {
+                self.recent.invalidate(&id);
+            }
         }
         Ok(identity)
     }
 
     /// Forgets an account that changed.
     pub fn forget(&self, id: UserId) {
+        self.forgotten.fetch_add(1, Ordering::SeqCst);
         self.recent.invalidate(&id);
+    }
+
+    /// Forgets all.
+    pub fn forget_all(&self) {
+        self.forgotten.fetch_add(1, Ordering::SeqCst);
+        self.recent.invalidate_all();
     }
 }
 
 impl Default for Identities {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use super::*;
+
+    async fn account(pool: &PgPool) -> UserId {
+        let id = uuid::Uuid::now_v7();
+        let insert = "INSERT INTO users (id, email, nickname) VALUES ($1, $1::text || '@b.example', 'buyer')";
+        sqlx::query(insert).bind(id).execute(pool).await.unwrap();
+        UserId(id)
+    }
+
+    #[sqlx::test(migrations = "../migrations/postgres")]
+    async fn what_was_read_before_a_change_is_not_remembered_after_it(pool: PgPool) {
+        let (identities, id) = (Identities::new(), account(&pool).await);
+        let version =
+            async || identities.get(&pool, id).await.unwrap().map(|identity| identity.token_version);
+        assert_eq!(version().await, Some(0));
+        // a read that began before the change ends after it was forgotten
+        identities.forget(id);
+        let before = identities.forgotten.load(Ordering::SeqCst);
+        let (read, ()) = tokio::join!(version(), async {
+            sqlx::query("UPDATE users SET token_version = 1").execute(&pool).await.unwrap();
+            identities.forget(id);
+        });
+        assert!(read.is_some() && identities.forgotten.load(Ordering::SeqCst) > before);
+        assert_eq!(version().await, Some(1));
+    }
+
+    #[sqlx::test(migrations = "../migrations/postgres")]
+    async fn a_notification_makes_another_process_forget(pool: PgPool) {
+        let (identities, id) = (Identities::new(), account(&pool).await);
+        let watch = crate::auth::watch::spawn(pool.clone(), identities.clone());
+        let deadline = std::time::Instant::now() + AGE_MAX * 5;
+        let listens = "SELECT count(*) FROM pg_stat_activity
+                       WHERE datname = current_database() AND query ILIKE 'LISTEN%users_changed%'";
+        while sqlx::query_scalar::<_, i64>(listens).fetch_one(&pool).await.unwrap() == 0 {
+            assert!(std::time::Instant::now() < deadline, "nobody listens");
+        }
+        identities.get(&pool, id).await.unwrap();
+        for (number, change) in [
+            "UPDATE users SET token_version = 7",
+            "UPDATE users SET role = 'influencer'",
+            "UPDATE users SET status = 'suspended'",
+            "INSERT INTO influencer_profiles (id, user_id) SELECT id, id FROM users",
+            "UPDATE influencer_profiles SET is_verified = true",
+            "UPDATE users SET closed_at = now()",
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let before = identities.forgotten.load(Ordering::SeqCst);
+            sqlx::query(change).execute(&pool).await.unwrap();
+            let changed_at = std::time::Instant::now();
+            while identities.forgotten.load(Ordering::SeqCst) == before {
+                assert!(changed_at.elapsed() < AGE_MAX, "change {number} was not heard: {change}");
+                tokio::task::yield_now().await;
+            }
+        }
+        assert_eq!(identities.get(&pool, id).await.unwrap(), None, "closed");
+        watch.stop();
     }
 }

@@ -1,8 +1,20 @@
-//! How often somebody may try to log in.
+//! How often somebody may try, and why nobody can be kept out by it.
 //!
-//! Two limits: by address (an IPv6 /64 is one), against guessing many accounts from one place; and by
-//! account *together with* the network the attempt comes from, against guessing one account. The
-//! account alone is never limited, since then anybody could lock anybody out by failing in his name.
+//! A login meets three limits, in this order:
+//! 1. by address (an IPv6 /64 is one), against guessing many accounts from one place;
+//! 2. by account together with the address, against guessing one account from one place;
+//! 3. by account alone, per hour, against guessing one account from very many places.
+//!
+//! Whoever fails in somebody's name spends the first two only for his own address. The third he can spend for
+//! all, so when it is spent it does not refuse: it lets only those on who come from a network (IPv4 /24, IPv6
+//! /48) from which the account has signed in before ([`Attempt::KnownNetworkOnly`]). Its owner at home, at work
+//! or on the usual mobile network notices nothing. Its owner on a network never seen before waits while the
+//! attack lasts, or proves himself by the mail of a password reset, which makes that network known.
+//! What remains: somebody behind the very same address can make the owner wait there, up to a minute.
+//!
+//! Signing up, asking for mails and showing codes are limited by address. How many mails an account is sent is
+//! counted in the database (`codes`), since that must hold over all processes together.
+//!
 //! Keys are keyed hashes, so no address or e-mail is held in memory, and old ones are evicted.
 
 use crate::http::error::ApiError;
@@ -18,39 +30,124 @@ type Key = [u8; 16];
 /// Old keys are looked for after this many attempts.
 const EVICT_EVERY: u64 = 1_024;
 
+/// How much is allowed, each as a burst or spread.
+#[derive(Clone, Copy, Debug)]
+pub struct LimitSettings {
+    /// Logins from one address.
+    pub logins_per_address_per_minute: u32,
+    /// Logins on one account from one address.
+    pub logins_per_account_per_minute: u32,
+    /// Logins on one account from everywhere; more only from known networks.
+    pub logins_per_account_per_hour: u32,
+    /// Accounts made from one address.
+    pub signups_per_address_per_hour: u32,
+    /// Mails asked for from one address.
+    pub mails_per_address_per_hour: u32,
+    /// Codes shown from one address.
+    pub codes_per_address_per_minute: u32,
+}
+
+/// Who may try a login now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attempt {
+    /// Whoever comes.
+    Anybody,
+    /// Only who comes from a network that the account has signed in from.
+    KnownNetworkOnly {
+        /// When others may come back.
+        retry_after_seconds: u64,
+    },
+}
+
 /// The limits with their memory.
 #[derive(Debug)]
-pub struct LoginLimits {
-    by_address: DefaultKeyedRateLimiter<Key>,
-    by_account: DefaultKeyedRateLimiter<Key>,
+pub struct AccountLimits {
+    logins_by_address: DefaultKeyedRateLimiter<Key>,
+    logins_by_both: DefaultKeyedRateLimiter<Key>,
+    logins_by_account: DefaultKeyedRateLimiter<Key>,
+    signups: DefaultKeyedRateLimiter<Key>,
+    mails: DefaultKeyedRateLimiter<Key>,
+    codes: DefaultKeyedRateLimiter<Key>,
     clock: DefaultClock,
     attempts: AtomicU64,
 }
 
-impl LoginLimits {
-    /// That many a minute, as a burst or spread.
-    pub fn new(per_address_per_minute: u32, per_account_per_minute: u32) -> Self {
-        let quota = |count: u32| Quota::per_minute(NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN));
+fn some(count: u32) -> NonZeroU32 {
+    NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN)
+}
+
+fn keyed(parts: &[&[u8]]) -> Key {
+    let mut hasher = blake3::Hasher::new();
+    for part in parts {
+        hasher.update(part);
+    }
+    let mut key = Key::default();
+    key.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
+    key
+}
+
+impl AccountLimits {
+    /// Nothing tried yet.
+    pub fn new(settings: &LimitSettings) -> Self {
+        let per_minute = |count| RateLimiter::keyed(Quota::per_minute(some(count)));
+        let per_hour = |count| RateLimiter::keyed(Quota::per_hour(some(count)));
         Self {
-            by_address: RateLimiter::keyed(quota(per_address_per_minute)),
-            by_account: RateLimiter::keyed(quota(per_account_per_minute)),
+            logins_by_address: per_minute(settings.logins_per_address_per_minute),
+            logins_by_both: per_minute(settings.logins_per_account_per_minute),
+            logins_by_account: per_hour(settings.logins_per_account_per_hour),
+            signups: per_hour(settings.signups_per_address_per_hour),
+            mails: per_hour(settings.mails_per_address_per_hour),
+            codes: per_minute(settings.codes_per_address_per_minute),
             clock: DefaultClock::default(),
             attempts: AtomicU64::new(0),
         }
     }
 
-    /// Takes one attempt, or says when to come back.
-    pub fn check(&self, key: &AddressKey, address: IpAddr, account: &str) -> Result<(), ApiError> {
-        if self.attempts.fetch_add(1, Ordering::Relaxed) % EVICT_EVERY == EVICT_EVERY - 1 {
-            self.by_address.retain_recent();
-            self.by_account.retain_recent();
+    /// Takes one login, or says when to come back. `account` is the folded e-mail, whether or not there is one.
+    pub fn login(&self, key: &AddressKey, address: IpAddr, account: &str) -> Result<Attempt, ApiError> {
+        self.evict();
+        let address = key.address_hash(address).0;
+        self.take(&self.logins_by_address, &address)?;
+        self.take(&self.logins_by_both, &keyed(&[&address, account.as_bytes()]))?;
+        match self.take(&self.logins_by_account, &keyed(&[account.as_bytes()])) {
+            Ok(()) => Ok(Attempt::Anybody),
+            Err(ApiError::RateLimited { retry_after_seconds }) => {
+                Ok(Attempt::KnownNetworkOnly { retry_after_seconds })
+            }
+            Err(error) => Err(error),
         }
-        self.take(&self.by_address, &key.address_hash(address).0)?;
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(&key.network_hash(address).0).update(account.as_bytes());
-        let mut both = Key::default();
-        both.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
-        self.take(&self.by_account, &both)
+    }
+
+    /// Takes one new account.
+    pub fn signup(&self, key: &AddressKey, address: IpAddr) -> Result<(), ApiError> {
+        self.evict();
+        self.take(&self.signups, &key.address_hash(address).0)
+    }
+
+    /// Takes one mail that somebody asks for.
+    pub fn mail(&self, key: &AddressKey, address: IpAddr) -> Result<(), ApiError> {
+        self.evict();
+        self.take(&self.mails, &key.address_hash(address).0)
+    }
+
+    /// Takes one code that somebody shows.
+    pub fn code(&self, key: &AddressKey, address: IpAddr) -> Result<(), ApiError> {
+        self.evict();
+        self.take(&self.codes, &key.address_hash(address).0)
+    }
+
+    fn evict(&self) {
+        if self.attempts.fetch_add(1, Ordering::Relaxed) % EVICT_EVERY == EVICT_EVERY - 1 {
+            let all = [
+                &self.logins_by_address,
+                &self.logins_by_both,
+                &self.logins_by_account,
+                &self.signups,
+                &self.mails,
+                &self.codes,
+            ];
+            all.into_iter().for_each(DefaultKeyedRateLimiter::retain_recent);
+        }
     }
 
     fn take(&self, limiter: &DefaultKeyedRateLimiter<Key>, key: &Key) -> Result<(), ApiError> {
@@ -62,33 +159,4 @@ impl LoginLimits {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, clippy::expect_used)]
-    use super::*;
-
-    #[test]
-    fn a_stranger_cannot_lock_an_account() {
-        let limits = LoginLimits::new(100, 3);
-        let key = AddressKey::new([1; 32]);
-        let stranger: IpAddr = "198.51.100.1".parse().unwrap();
-        let owner: IpAddr = "203.0.113.1".parse().unwrap();
-        for _ in 0..3 {
-            limits.check(&key, stranger, "a@example.com").unwrap();
-        }
-        let refused = limits.check(&key, stranger, "a@example.com").unwrap_err();
-        assert!(matches!(refused, ApiError::RateLimited { retry_after_seconds: 1..=21 }), "{refused}");
-        limits.check(&key, owner, "a@example.com").unwrap();
-        limits.check(&key, stranger, "b@example.com").unwrap();
-    }
-
-    #[test]
-    fn one_address_is_limited_over_all_accounts() {
-        let limits = LoginLimits::new(5, 100);
-        let key = AddressKey::new([1; 32]);
-        for number in 0..5 {
-            let address = format!("2001:db8::{number:x}").parse().unwrap();
-            limits.check(&key, address, &format!("{number}@example.com")).unwrap();
-        }
-        assert!(limits.check(&key, "2001:db8::ffff".parse().unwrap(), "z@example.com").is_err());
-    }
-}
+mod tests;

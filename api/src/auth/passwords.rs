@@ -6,8 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
-/// bcrypt reads no more than this; longer passwords are refused instead of cut.
+/// bcrypt reads no more than this; longer passwords are refused instead of cut. All 72 count: the key is 72 bytes
+/// long, a shorter password is closed by a zero byte and a password of 72 bytes fills it whole, so that (zero
+/// bytes being refused) no two passwords give one key. The crate's `non_truncating_hash` stops at 71, since it
+/// counts the closing byte; its `hash` reads the same key, and the length is checked here before it.
 pub const PASSWORD_MAX_BYTES: usize = 72;
+/// Shorter ones are guessed.
+pub const PASSWORD_MIN_BYTES: usize = 8;
 /// Who waited this long for a core is told to come back.
 const WAIT_MAX: Duration = Duration::from_secs(8);
 
@@ -43,6 +48,15 @@ impl From<PasswordError> for ApiError {
             error @ (PasswordError::Bcrypt(_) | PasswordError::Thread(_)) => Self::internal(error),
         }
     }
+}
+
+/// What is wrong with a new password, for people; `None` if it may be one. Bytes, not characters: a Korean
+/// syllable has three, so 24 of them are the longest password in Hangul alone.
+pub fn refusal(password: &str) -> Option<&'static str> {
+    if !(PASSWORD_MIN_BYTES..=PASSWORD_MAX_BYTES).contains(&password.len()) {
+        return Some("8바이트 이상 72바이트 이하여야 합니다 (영문·숫자는 1바이트, 한글은 3바이트)");
+    }
+    password.contains('\0').then_some("사용할 수 없는 문자가 있습니다")
 }
 
 /// Hashes and checks.
@@ -104,6 +118,25 @@ impl Passwords {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
     use super::*;
+
+    #[test]
+    fn a_new_password_is_measured_in_bytes() {
+        for good in ["12345678", "가나다", &"x".repeat(72), &"가".repeat(24)] {
+            assert_eq!(refusal(good), None, "{good}");
+        }
+        for bad in ["", "1234567", "가나", &"x".repeat(73), &"가".repeat(25), "12345678\0"] {
+            assert!(refusal(bad).is_some(), "{bad:?}");
+        }
+    }
+
+    /// Every byte up to the last counts, and a longer password is not the same as its beginning.
+    #[test]
+    fn all_seventy_two_bytes_count() {
+        let hash = bcrypt::hash("x".repeat(72), 4).unwrap();
+        assert!(!bcrypt::verify("x".repeat(71), &hash).unwrap());
+        assert!(!bcrypt::verify(format!("{}y", "x".repeat(71)), &hash).unwrap());
+        assert!(bcrypt::verify("x".repeat(72), &hash).unwrap());
+    }
 
     #[tokio::test]
     async fn nobody_never_fits_and_is_a_real_check() {

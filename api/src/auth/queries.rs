@@ -1,8 +1,10 @@
 //! Accounts and refresh tokens in PostgreSQL, as signing in needs them.
 
+use crate::app::App;
+use crate::auth::email;
 use crate::auth::identity::Identity;
 use crate::users::types::{UserRole, UserStatus};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Duration, Utc};
 use gonggumoa_core::ids::UserId;
 use sqlx::{PgPool, Postgres, Transaction};
 use uuid::Uuid;
@@ -23,20 +25,20 @@ pub struct Account {
     pub created_at: DateTime<Utc>,
 }
 
-/// The account of an e-mail, whatever its case.
+/// The account of an e-mail, whatever its case. A closed account is none.
 pub async fn account_by_email(pool: &PgPool, email: &str) -> Result<Option<Account>, sqlx::Error> {
     sqlx::query_as!(
         Account,
         r#"SELECT id, password_hash, role AS "role: UserRole", status AS "status: UserStatus",
                   token_version, created_at
-           FROM users WHERE lower(email) = lower($1)"#,
-        email
+           FROM users WHERE email_folded = $1 AND closed_at IS NULL"#,
+        email::fold(email)
     )
     .fetch_optional(pool)
     .await
 }
 
-/// The account of an id.
+/// The account of an id. A closed account is none.
 pub async fn account_by_id(
     transaction: &mut Transaction<'_, Postgres>,
     id: Uuid,
@@ -45,7 +47,7 @@ pub async fn account_by_id(
         Account,
         r#"SELECT id, password_hash, role AS "role: UserRole", status AS "status: UserStatus",
                   token_version, created_at
-           FROM users WHERE id = $1"#,
+           FROM users WHERE id = $1 AND closed_at IS NULL"#,
         id
     )
     .fetch_optional(&mut **transaction)
@@ -58,7 +60,7 @@ pub async fn identity(pool: &PgPool, id: UserId) -> Result<Option<Identity>, sql
         r#"SELECT u.role AS "role: UserRole", u.status AS "status: UserStatus", u.token_version,
                   COALESCE(p.is_verified, false) AS "is_verified!"
            FROM users u LEFT JOIN influencer_profiles p ON p.user_id = u.id
-           WHERE u.id = $1"#,
+           WHERE u.id = $1 AND u.closed_at IS NULL"#,
         id.0
     )
     .fetch_optional(pool)
@@ -108,6 +110,31 @@ pub async fn insert_refresh_token<'e>(
     Ok(())
 }
 
+/// Keeps the first token of a family, unless the account is not as it was when it proved itself: another token
+/// version, suspended or closed. Waits for whoever is changing it.
+pub async fn insert_first_refresh_token(
+    pool: &PgPool,
+    token: &NewRefreshToken<'_>,
+    token_version: i32,
+) -> Result<bool, sqlx::Error> {
+    let inserted = sqlx::query!(
+        "INSERT INTO refresh_tokens (token_hash, family_id, user_id, issued_at, expires_at, family_expires_at)
+         SELECT $1, $2, id, $4, $5, $6 FROM users
+         WHERE id = $3 AND token_version = $7 AND status <> 'suspended' AND closed_at IS NULL
+         FOR SHARE",
+        token.hash,
+        token.family_id,
+        token.user_id,
+        token.issued_at,
+        token.expires_at,
+        token.family_expires_at,
+        token_version
+    )
+    .execute(pool)
+    .await?;
+    Ok(inserted.rows_affected() == 1)
+}
+
 /// A kept refresh token.
 pub struct StoredRefreshToken {
     /// Its family.
@@ -126,14 +153,19 @@ pub struct StoredRefreshToken {
 
 /// Takes the lock of a token's family until the transaction ends; `false`: there is no such token. Whatever
 /// reads a family to change it does so under this lock: a rotation adds a row that an end of the family,
-/// running at the same time, would not see and leave alive. (Row locks cannot stop a new row.)
+/// running at the same time, would not see and leave alive. (Row locks cannot stop a new row.) The account's row
+/// is shared first, for the same reason against an end of all its sessions.
 pub async fn lock_family(
     transaction: &mut Transaction<'_, Postgres>,
     hash: &[u8],
 ) -> Result<bool, sqlx::Error> {
-    let family_id = sqlx::query_scalar!("SELECT family_id FROM refresh_tokens WHERE token_hash = $1", hash)
-        .fetch_optional(&mut **transaction)
-        .await?;
+    let family_id = sqlx::query_scalar!(
+        "SELECT t.family_id FROM refresh_tokens t JOIN users u ON u.id = t.user_id
+         WHERE t.token_hash = $1 FOR SHARE OF u",
+        hash
+    )
+    .fetch_optional(&mut **transaction)
+    .await?;
     let Some(family_id) = family_id else { return Ok(false) };
     // The name keeps these apart from other advisory locks; two families of one hash merely take turns.
     sqlx::query!(
@@ -201,4 +233,66 @@ pub async fn delete_expired(pool: &PgPool, user_id: Uuid, now: DateTime<Utc>) ->
     .execute(pool)
     .await?;
     Ok(deleted.rows_affected())
+}
+
+/// A network is known this long after the last login from it.
+const NETWORK_KNOWN_DAYS: i64 = 90;
+/// The networks kept of an account, the last used ones: home, work and some of a phone's.
+const NETWORKS_MAX: i64 = 20;
+
+/// Whether the account of a folded e-mail has signed in from this network.
+pub async fn is_known_network(
+    pool: &PgPool,
+    email_folded: &str,
+    network: &[u8],
+    now: DateTime<Utc>,
+) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"SELECT EXISTS (
+               SELECT FROM login_networks n JOIN users u ON u.id = n.user_id
+               WHERE u.email_folded = $1 AND n.network_hash = $2 AND n.last_seen_at > $3) AS "is_known!""#,
+        email_folded,
+        network,
+        now - Duration::days(NETWORK_KNOWN_DAYS)
+    )
+    .fetch_one(pool)
+    .await
+}
+
+/// Notes a network from which the account has proved itself, at most once a day. A failure is no reason to
+/// refuse a sign-in that has succeeded.
+pub async fn remember_network(app: &App, user_id: Uuid, network: &[u8]) {
+    if let Err(error) = insert_network(&app.pool, user_id, network, app.clock.now().to_utc()).await {
+        tracing::warn!(error = &error as &(dyn std::error::Error + 'static), "a network was not noted");
+    }
+}
+
+async fn insert_network(
+    pool: &PgPool,
+    user_id: Uuid,
+    network: &[u8],
+    now: DateTime<Utc>,
+) -> Result<(), sqlx::Error> {
+    let noted = sqlx::query!(
+        "INSERT INTO login_networks (user_id, network_hash, last_seen_at) VALUES ($1, $2, $3)
+         ON CONFLICT (user_id, network_hash) DO UPDATE SET last_seen_at = EXCLUDED.last_seen_at
+         WHERE login_networks.last_seen_at < EXCLUDED.last_seen_at - interval '1 day'",
+        user_id,
+        network,
+        now
+    )
+    .execute(pool)
+    .await?;
+    if noted.rows_affected() == 1 {
+        sqlx::query!(
+            "DELETE FROM login_networks WHERE user_id = $1 AND network_hash NOT IN (
+                 SELECT network_hash FROM login_networks WHERE user_id = $1
+                 ORDER BY last_seen_at DESC LIMIT $2)",
+            user_id,
+            NETWORKS_MAX
+        )
+        .execute(pool)
+        .await?;
+    }
+    Ok(())
 }

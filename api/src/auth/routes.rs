@@ -1,25 +1,25 @@
 //! Login, rotation, logout.
 
 use crate::app::App;
-use crate::auth::queries::{self, Account, NewRefreshToken, StoredRefreshToken};
-use crate::auth::tokens::{TokenSubject, new_refresh_token, refresh_token_hash};
+use crate::auth::email;
+use crate::auth::limits::Attempt;
+use crate::auth::queries::{self, StoredRefreshToken};
+use crate::auth::sessions::{access_cookie, kept_token};
+pub(crate) use crate::auth::sessions::{signed_in, start_session};
+use crate::auth::tokens::{new_refresh_token, refresh_token_hash};
 use crate::auth::types::{LoginRequest, RefreshRequest, TokenResponse};
-use crate::http::auth::ACCESS_COOKIE;
+use crate::auth::{recovery, signup};
 use crate::http::error::{ApiError, ErrorBody};
 use crate::http::extract::{ClientAddress, JsonBody};
 use crate::users::types::UserStatus;
-use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use chrono::{DateTime, Duration, Utc};
+use chrono::Duration;
 use gonggumoa_analytics::postgres::begin::begin;
-use gonggumoa_core::ids::UserId;
-use http::{HeaderValue, StatusCode, header};
+use http::{StatusCode, header};
 use sqlx::{Postgres, Transaction};
-use unicode_normalization::UnicodeNormalization;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-use uuid::Uuid;
 
 /// A rotated token shown again within this time is two tabs, not a thief.
 const ROTATION_GRACE_SECONDS: i64 = 10;
@@ -28,7 +28,12 @@ const EMAIL_MAX_BYTES: usize = 1_024;
 
 /// The routes under `/auth`.
 pub fn router() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(login)).routes(routes!(refresh)).routes(routes!(logout))
+    OpenApiRouter::new()
+        .routes(routes!(login))
+        .routes(routes!(refresh))
+        .routes(routes!(logout))
+        .merge(signup::router())
+        .merge(recovery::router())
 }
 
 /// Signs in. The answer and its time do not tell whether the account exists.
@@ -44,12 +49,18 @@ async fn login(
     ClientAddress(address): ClientAddress,
     JsonBody(body): JsonBody<LoginRequest>,
 ) -> Result<Response, ApiError> {
-    let email: String = body.email.trim().nfc().collect();
-    if email.is_empty() || email.len() > EMAIL_MAX_BYTES || email.contains('\0') {
+    if body.email.trim().is_empty() || body.email.len() > EMAIL_MAX_BYTES || body.email.contains('\0') {
         return Err(ApiError::field("email", "이메일을 확인해 주세요"));
     }
-    app.login_limits.check(&app.address_key, address, &email.to_lowercase())?;
-    let account = queries::account_by_email(&app.pool, &email).await?;
+    let folded = email::fold(&body.email);
+    let network = app.address_key.network_hash(address).0;
+    if let Attempt::KnownNetworkOnly { retry_after_seconds } =
+        app.limits.login(&app.address_key, address, &folded)?
+        && !queries::is_known_network(&app.pool, &folded, &network, app.clock.now().to_utc()).await?
+    {
+        return Err(ApiError::RateLimited { retry_after_seconds });
+    }
+    let account = queries::account_by_email(&app.pool, &body.email).await?;
     let hash = account.as_ref().and_then(|account| account.password_hash.clone());
     if !app.passwords.verify(body.password, hash).await? {
         return Err(ApiError::InvalidCredentials);
@@ -58,20 +69,9 @@ async fn login(
     if account.status == UserStatus::Suspended {
         return Err(ApiError::AccountSuspended);
     }
-    let now = app.clock.now().to_utc();
-    let family_ends = now + Duration::days(i64::from(app.settings.refresh_family_days));
-    let refresh_token = new_refresh_token();
-    let kept = refresh_token_hash(&refresh_token);
-    let kept = kept_token(&app, &kept, Uuid::now_v7(), account.id, now, family_ends);
-    queries::insert_refresh_token(&app.pool, &kept).await?;
-    if let Err(error) = queries::delete_expired(&app.pool, account.id, now).await {
-        // the next login does it
-        tracing::warn!(
-            error = &error as &(dyn std::error::Error + 'static),
-            "expired refresh tokens were not deleted"
-        );
-    }
-    signed_in(&app, &account, refresh_token)
+    let answer = start_session(&app, &account).await?;
+    queries::remember_network(&app, account.id, &network).await;
+    Ok(answer)
 }
 
 /// Exchanges a refresh token for the next one.
@@ -128,7 +128,7 @@ async fn logout(
         queries::revoke_family(&mut transaction, stored.family_id, now).await?;
     }
     transaction.commit().await?;
-    Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, cookie(&app, "", 0)?)]).into_response())
+    Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, access_cookie(&app, "", 0)?)]).into_response())
 }
 
 /// A refresh token as it is once nobody else is at work on its family.
@@ -141,47 +141,6 @@ async fn locked(
     } else {
         Ok(None)
     }
-}
-
-fn kept_token<'a>(
-    app: &App,
-    hash: &'a [u8],
-    family_id: Uuid,
-    user_id: Uuid,
-    now: DateTime<Utc>,
-    family_expires_at: DateTime<Utc>,
-) -> NewRefreshToken<'a> {
-    let expires_at = now + Duration::days(i64::from(app.settings.refresh_token_days));
-    NewRefreshToken {
-        hash,
-        family_id,
-        user_id,
-        issued_at: now,
-        expires_at: expires_at.min(family_expires_at),
-        family_expires_at,
-    }
-}
-
-fn signed_in(app: &App, account: &Account, refresh_token: String) -> Result<Response, ApiError> {
-    let subject = TokenSubject {
-        id: UserId(account.id),
-        role: account.role,
-        token_version: account.token_version,
-        created_at: account.created_at.into(),
-    };
-    let access_token = app.tokens.issue(&subject, app.clock.now()).map_err(ApiError::internal)?;
-    let expires_in = app.tokens.life_seconds();
-    let cookie = cookie(app, &access_token, expires_in)?;
-    let body = TokenResponse { access_token, refresh_token, token_type: "bearer", expires_in };
-    let no_store = (header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    Ok(([(header::SET_COOKIE, cookie), no_store], Json(body)).into_response())
-}
-
-fn cookie(app: &App, token: &str, max_age_seconds: i64) -> Result<HeaderValue, ApiError> {
-    let secure = if app.settings.cookie_secure { "; Secure" } else { "" };
-    let text =
-        format!("{ACCESS_COOKIE}={token}; Path=/; Max-Age={max_age_seconds}; HttpOnly; SameSite=Lax{secure}");
-    HeaderValue::from_str(&text).map_err(ApiError::internal)
 }
 
 #[cfg(test)]

@@ -34,3 +34,45 @@ pub struct TokenResponse {
     #[schema(example = 1800)]
     pub expires_in: i64,
 }
+
+/// A new account.
+#[derive(Debug, Deserialize, ToSchema)]
+pub struct SignupRequest {
+    /// Its e-mail address; no two accounts have the same, whatever the case.
+    #[schema(example = "buyer@example.com", max_length = 255)]
+    pub email: Option<String>,
+    /// 8 to 72 bytes of UTF-8.
+    #[schema(example = "correct horse battery")]
+    pub password: Option<String>,
+    /// The shown name, 1 to 50 characters.
+    #[schema(example = "공구러버", min_length = 1, max_length = 50)]
+    pub nickname: Option<String>,
+    /// `buyer` (default), or `influencer`: waits for approval with a buyer's rights.
+    #[schema(example = "buyer", pattern = "^(buyer|influencer)$")]
+    pub role: Option<String>,
+}
+
+/// A code from a mail.
+#[derive(Debug, Deserialize, ToSchema)]
+pub struct CodeRequest {
+    /// As it stands in the mail.
+    pub code: String,
+}
+
+/// Whose password is forgotten.
+#[derive(Debug, Deserialize, ToSchema)]
+pub struct ForgotRequest {
+    /// The account's e-mail address.
+    #[schema(example = "buyer@example.com")]
+    pub email: String,
+}
+
+/// A new password.
+#[derive(Debug, Deserialize, ToSchema)]
+pub struct ResetRequest {
+    /// As it stands in the mail.
+    pub code: String,
+    /// 8 to 72 bytes of UTF-8.
+    #[schema(example = "correct horse battery")]
+    pub password: String,
+}

@@ -10,6 +10,7 @@
 //! does not answer, redirects run from the links' snapshot and the judging side follows when it can;
 //! a stop ends within its deadline, and what is not stored by then stays in the journal.
 
+mod accounts;
 mod background;
 mod monitor;
 
@@ -25,6 +26,7 @@ use crate::secrets::{self, Secrets};
 use crate::tracking::figures::StoreFigures;
 use crate::tracking::links::{Links, LinksDependencies};
 use crate::{listener, telemetry};
+use accounts::AccountTasks;
 use anyhow::Context;
 use background::Judging;
 use gonggumoa_analytics::postgres::PostgresClickStore;
@@ -49,6 +51,8 @@ const CATALOG_CONNECTIONS_MAX: u32 = 16;
 /// The start waits this long for the judging side to say that it can work. Serving does not need it; but
 /// a store of another history should be refused before the first click is taken.
 const SETTLE_TIME: Duration = Duration::from_secs(5);
+/// What a mail that is being sent may take of a stop.
+const MAIL_STOP_TIME: Duration = Duration::from_secs(3);
 
 /// Serves until the process is told to stop.
 pub fn serve(config: Config) -> anyhow::Result<()> {
@@ -190,6 +194,7 @@ struct Beside {
     links_stop: CancellationToken,
     judging: Judging,
     monitor: JoinHandle<()>,
+    accounts: AccountTasks,
 }
 
 async fn run(opened: &Opened, listener: std::net::TcpListener, stop: &Stop) -> anyhow::Result<()> {
@@ -210,7 +215,8 @@ async fn run(opened: &Opened, listener: std::net::TcpListener, stop: &Stop) -> a
     let (database_ready, when_ready) = oneshot::channel();
     let judging = Judging::start(opened, Arc::clone(&counters), when_ready, stop.clone())?;
     let monitor = monitor::spawn(opened, &pool, Arc::clone(&links), judging.status(), judging.archive());
-    let beside = Beside { links: links_task, links_stop, judging, monitor };
+    let accounts = AccountTasks::start(opened, &pool, &identities)?;
+    let beside = Beside { links: links_task, links_stop, judging, monitor, accounts };
 
     let settings = http_settings(&opened.config, &listener);
     let app = app(opened, settings, pool.clone(), links, counters, identities, stop);
@@ -289,7 +295,11 @@ async fn serve_http(
 async fn close(opened: &Opened, beside: Beside, pool: &PgPool, stop: &Stop) -> anyhow::Result<()> {
     let time = opened.config.shutdown_timeout.mul_f32(0.7);
     beside.monitor.abort();
-    match tokio::time::timeout(stop.left(time), opened.journal.close()).await {
+    // A mail in hand gets a little; one that is cut off is sent again.
+    let mail_stopped = beside.accounts.stop(stop.left(time).min(MAIL_STOP_TIME));
+    let (closed, ()) =
+        tokio::join!(tokio::time::timeout(stop.left(time), opened.journal.close()), mail_stopped);
+    match closed {
         Ok(Ok(_)) => {}
         Ok(Err(error)) => tracing::error!(journal.problem = %error, "the journal did not close in order"),
         Err(_) => tracing::error!("the journal did not close in time; the next start recovers it"),

@@ -10,6 +10,7 @@
 
 mod groups;
 mod http;
+mod mail;
 mod reader;
 
 pub use groups::{
@@ -17,6 +18,7 @@ pub use groups::{
     RulesConfig, TokenConfig, check_email, check_password,
 };
 pub use http::HttpConfig;
+pub use mail::MailConfig;
 
 use gonggumoa_core::visitor::AddressKey;
 use reader::Reader;
@@ -35,6 +37,8 @@ pub struct Config {
     pub database: DatabaseConfig,
     /// The HTTP side.
     pub http: HttpConfig,
+    /// Outgoing mail.
+    pub mail: MailConfig,
     /// Access and refresh tokens.
     pub tokens: TokenConfig,
     /// Thresholds that become a rules version.
@@ -131,10 +135,12 @@ impl Config {
     pub fn from_variables(variables: BTreeMap<String, String>) -> Result<Self, ConfigError> {
         let mut reader = Reader::new(variables);
         refuse_other_shapes(&mut reader);
+        let http = HttpConfig::read(&mut reader);
         let config = Self {
             data_dir: reader.value("DATA_DIR", PathBuf::from("data"), "./data", |text| Ok(text.into())),
             database: DatabaseConfig::read(&mut reader),
-            http: HttpConfig::read(&mut reader),
+            mail: MailConfig::read(&mut reader, &http),
+            http,
             tokens: TokenConfig::read(&mut reader),
             rules: RulesConfig::read(&mut reader),
             retention: RetentionConfig::read(&mut reader),

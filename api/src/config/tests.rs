@@ -101,6 +101,10 @@ fn each_bad_value_is_explained() {
         ("REDIS_URL", "redis://r", "this build serves one machine only"),
         ("METRICS_ADDR", "127.0.0.1:8000", "is the same as API_HOST and API_PORT"),
         ("PG_NICE", "20", "must be from 0 to 19"),
+        ("SMTP_URL", "mail.example:25", "must start with smtp:// or smtps://"),
+        ("SMTP_URL", "smtp://127.0.0.1:25", "MAIL_FROM: is missing although SMTP_URL is set"),
+        ("MAIL_FROM", "nobody", "\"nobody\" is not an e-mail address, with a name or without"),
+        ("MAIL_RETENTION_DAYS", "0", "must be from 1 to 365"),
     ];
     for (name, value, expected) in cases {
         let text = error(&[(name, value)]);
@@ -127,6 +131,8 @@ fn secrets_are_never_shown() {
         ("DATABASE_URL", long.as_str()),
         ("DATABASE_URL", &format!("mysql://u:{secret}@h/db")),
         ("JWT_SECRET_KEY", secret),
+        ("SMTP_URL", &format!("smtp://{secret}@mail.example")),
+        ("SMTP_URL", &format!("smtp://u:{secret}@mail.example?tls=maybe")),
         ("ADDRESS_HASH_KEY", secret),
         ("ADMIN_PASSWORD", &secret.repeat(9)),
     ] {

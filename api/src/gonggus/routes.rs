@@ -50,6 +50,7 @@ async fn list(
 
 /// A new gonggu.
 #[utoipa::path(post, path = "/gonggus", tag = "gonggus", security(("bearer" = [])),
+    extensions(("x-required-role" = json!("influencer"))),
     request_body = GongguCreate, responses(
     (status = 201, body = GongguResponse),
     (status = 403, body = ErrorBody),
@@ -94,6 +95,7 @@ async fn read(State(app): State<App>, Path(id): Path<String>) -> Result<Json<Gon
 
 /// Changes a gonggu; `closed: true` closes it now.
 #[utoipa::path(put, path = "/gonggus/{id}", tag = "gonggus", security(("bearer" = [])),
+    extensions(("x-required-role" = json!("owner"))),
     params(("id" = Uuid, Path)), request_body = GongguUpdate, responses(
     (status = 200, body = GongguResponse),
     (status = 403, body = ErrorBody),
@@ -127,6 +129,7 @@ async fn update(
 
 /// Deletes a gonggu; its clicks and money stay.
 #[utoipa::path(delete, path = "/gonggus/{id}", tag = "gonggus", security(("bearer" = [])),
+    extensions(("x-required-role" = json!("owner"))),
     params(("id" = Uuid, Path)), responses(
     (status = 204),
     (status = 403, body = ErrorBody),

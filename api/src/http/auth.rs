@@ -1,5 +1,15 @@
 //! Permissions as extractor types: what stands in a handler's signature has been checked.
 //!
+//! | `x-required-role` | in the signature | who passes |
+//! |---|---|---|
+//! | `user`, `buyer` | [`AnyUser`], alias [`Buyer`] | anybody signed in: a buyer's rights are everybody's |
+//! | `influencer` | [`VerifiedInfluencer`] | a verified influencer who is active, and an admin |
+//! | `owner` | [`AnyUser`], then [`AnyUser::into_owner_of`] gives an [`Owner`] | whose it is, and an admin |
+//! | `admin` | [`Admin`] | an admin |
+//!
+//! Whose something is only the database can tell, so `owner` is proved in the handler: what changes it should ask
+//! for an [`Owner`]. What needs none of these stands in [`PUBLIC`](crate::http::openapi::PUBLIC).
+//!
 //! The bearer token identifies on every call. The `access_token` cookie identifies on GET and HEAD
 //! only, so that links, downloads and event streams work in a browser while no foreign page can make
 //! the browser write in somebody's name.
@@ -22,6 +32,13 @@ pub const ACCESS_COOKIE: &str = "access_token";
 #[derive(Clone, Debug)]
 pub struct AnyUser(pub Arc<Identity>);
 
+/// Somebody with a buyer's rights: everybody who is signed in.
+pub use self::AnyUser as Buyer;
+
+/// The owner of what is asked for, or an admin. Made only by [`AnyUser::into_owner_of`].
+#[derive(Clone, Debug)]
+pub struct Owner(Arc<Identity>);
+
 /// Somebody or nobody. A bad bearer token is refused; a bad cookie is nobody.
 #[derive(Clone, Debug)]
 pub struct MaybeUser(pub Option<Arc<Identity>>);
@@ -38,6 +55,18 @@ impl AnyUser {
     /// Whether this person may see or change what belongs to `owner`.
     pub fn may_act_for(&self, owner: UserId) -> bool {
         self.0.role == UserRole::Admin || self.0.id == owner
+    }
+
+    /// The proof of it.
+    pub fn into_owner_of(self, owner: UserId) -> Result<Owner, ApiError> {
+        if self.may_act_for(owner) { Ok(Owner(self.0)) } else { Err(ApiError::Forbidden) }
+    }
+}
+
+impl Owner {
+    /// Who acts: the owner, or an admin in his place.
+    pub fn actor(&self) -> &Identity {
+        &self.0
     }
 }
 

@@ -63,6 +63,12 @@ pub enum ApiError {
     /// The refresh token was rotated a moment ago (two tabs).
     #[error("refresh token just rotated")]
     TokenRotated,
+    /// The e-mail belongs to another account.
+    #[error("e-mail taken")]
+    EmailTaken,
+    /// A code from an e-mail that is unknown, used, too old, or for another address.
+    #[error("code not valid")]
+    InvalidCode,
     /// Signed in, but not allowed.
     #[error("forbidden")]
     Forbidden,
@@ -154,6 +160,10 @@ impl ApiError {
                 (S::UNAUTHORIZED, "TOKEN_REUSED", "이미 사용된 토큰입니다. 다시 로그인해 주세요")
             }
             Self::TokenRotated => (S::CONFLICT, "TOKEN_ROTATED", "토큰이 방금 갱신되었습니다"),
+            Self::EmailTaken => (S::CONFLICT, "EMAIL_TAKEN", "이미 사용 중인 이메일입니다"),
+            Self::InvalidCode => {
+                (S::UNPROCESSABLE_ENTITY, "INVALID_CODE", "코드가 올바르지 않거나 만료되었습니다")
+            }
             Self::Forbidden => (S::FORBIDDEN, "FORBIDDEN", "권한이 없습니다"),
             Self::AccountSuspended => (S::FORBIDDEN, "ACCOUNT_SUSPENDED", "이용이 정지된 계정입니다"),
             Self::RouteNotFound => (S::NOT_FOUND, "ROUTE_NOT_FOUND", "요청한 주소를 찾을 수 없습니다"),
@@ -209,6 +219,8 @@ impl ApiError {
             | Self::Unauthorized
             | Self::InvalidCredentials
             | Self::TokenReused
+            | Self::EmailTaken
+            | Self::InvalidCode
             | Self::Forbidden
             | Self::AccountSuspended
             | Self::RouteNotFound

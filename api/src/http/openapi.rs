@@ -11,6 +11,30 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 
 const DOCUMENT: &str = "/api/v1/openapi.json";
 
+/// The operations that need no sign-in, by method and path below [`BASE`]. Every other one names the role that
+/// it needs (`x-required-role`) and takes the extractor of it; a test holds the document to this list.
+pub const PUBLIC: &[(&str, &str)] = &[
+    ("post", "/auth/email/verify"),
+    ("post", "/auth/login"),
+    ("post", "/auth/logout"),
+    ("post", "/auth/password/forgot"),
+    ("post", "/auth/password/reset"),
+    ("post", "/auth/refresh"),
+    ("post", "/auth/signup"),
+    ("get", "/gonggus"),
+    ("get", "/gonggus/{id}"),
+    ("get", "/categories"),
+    ("get", "/go/{gonggu_id}"),
+    ("post", "/tracking/click"),
+];
+
+/// Where the API stands.
+pub const BASE: &str = "/api/v1";
+
+/// What `x-required-role` may say, from the least: anybody signed in (`user` and `buyer` are the same right),
+/// a verified influencer, the owner of what the path names (or an admin), an admin.
+pub const ROLES: &[&str] = &["user", "buyer", "influencer", "owner", "admin"];
+
 /// The document's head.
 #[derive(OpenApi)]
 #[openapi(
@@ -47,7 +71,7 @@ fn api() -> (Router<App>, utoipa::openapi::OpenApi) {
         .merge(gonggus::routes::router())
         .merge(tracking::routes::router());
     let (router, mut document) =
-        OpenApiRouter::with_openapi(Head::openapi()).nest("/api/v1", routes).split_for_parts();
+        OpenApiRouter::with_openapi(Head::openapi()).nest(BASE, routes).split_for_parts();
     contract::complete(&mut document);
     (router, document)
 }
@@ -71,3 +95,6 @@ pub fn router(app: &App, more: Router<App>) -> Router {
         .layer(axum::middleware::from_fn_with_state(app.clone(), middleware::envelope))
         .with_state(app.clone())
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,6 @@
 //! What the HTTP side can be told. Plain values: where they come from is the configuration's matter.
 
+use crate::auth::limits::LimitSettings;
 use ipnet::IpNet;
 use std::time::Duration;
 use url::Url;
@@ -27,10 +28,12 @@ pub struct HttpSettings {
     pub bcrypt_cost: u32,
     /// Passwords checked at once. Each takes a core for its 270 ms, and redirects need cores too.
     pub password_checks_max: usize,
-    /// Logins a minute from one address (an IPv6 /64): an office behind one address stays below it.
-    pub logins_per_address_per_minute: u32,
-    /// Logins a minute on one account from one network; see `auth::limits` for why both together.
-    pub logins_per_account_per_minute: u32,
+    /// How often somebody may try; see `auth::limits` for why so.
+    pub limits: LimitSettings,
+    /// Mails of one kind that an account is sent within an hour: more would be pestering its owner.
+    pub mails_per_account_per_hour: u32,
+    /// Mails of new passwords written at once, in the background of their answers.
+    pub password_mails_max: usize,
     /// The largest JSON body taken; the longest legal one (a description) is far below.
     pub body_max_bytes: usize,
     /// How long a handler may take until it answers. Streams are exempt once they have begun.
@@ -62,8 +65,17 @@ impl Default for HttpSettings {
             refresh_family_days: 30,
             bcrypt_cost: 12,
             password_checks_max: 2,
-            logins_per_address_per_minute: 60,
-            logins_per_account_per_minute: 10,
+            // an office or a school behind one address stays below what is allowed an address
+            limits: LimitSettings {
+                logins_per_address_per_minute: 60,
+                logins_per_account_per_minute: 10,
+                logins_per_account_per_hour: 100,
+                signups_per_address_per_hour: 30,
+                mails_per_address_per_hour: 20,
+                codes_per_address_per_minute: 30,
+            },
+            mails_per_account_per_hour: 5,
+            password_mails_max: 4,
             body_max_bytes: 256 * 1024,
             handler_timeout: Duration::from_secs(30),
             connections_max: 16_384,

@@ -88,6 +88,7 @@ pub(crate) async fn go(
 
 /// The figures of one gonggu.
 #[utoipa::path(get, path = "/tracking/stats/{gonggu_id}", tag = "tracking", security(("bearer" = [])),
+    extensions(("x-required-role" = json!("owner"))),
     params(("gonggu_id" = Uuid, Path), StatsParameters), responses(
     (status = 200, body = StatsResponse),
     (status = 403, body = ErrorBody),
@@ -110,6 +111,7 @@ async fn stats(
 
 /// Totals as they change, as server-sent events named `totals`.
 #[utoipa::path(get, path = "/tracking/stats/{gonggu_id}/live", tag = "tracking", security(("bearer" = [])),
+    extensions(("x-required-role" = json!("owner"))),
     params(("gonggu_id" = Uuid, Path)), responses(
     (status = 200, body = LiveBody, content_type = "text/event-stream"),
     (status = 403, body = ErrorBody),
@@ -131,7 +133,8 @@ async fn stats_live(
 
 /// The evidence: every click of the range, one a row. Owners see masked addresses.
 #[utoipa::path(get, path = "/tracking/stats/{gonggu_id}/clicks.csv", tag = "tracking",
-    security(("bearer" = [])), params(("gonggu_id" = Uuid, Path), StatsParameters), responses(
+    security(("bearer" = [])), extensions(("x-required-role" = json!("owner"))),
+    params(("gonggu_id" = Uuid, Path), StatsParameters), responses(
     (status = 200, body = String, content_type = "text/csv"),
     (status = 403, body = ErrorBody),
     (status = 404, body = ErrorBody),

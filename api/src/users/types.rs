@@ -49,3 +49,50 @@ pub struct UserResponse {
     /// When it was made.
     pub created_at: DateTime<Utc>,
 }
+
+/// A profile as its owner sees it.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct ProfileResponse {
+    /// Its id.
+    pub id: Uuid,
+    /// Its e-mail address.
+    pub email: String,
+    /// Whether the address was proved by a code.
+    pub email_verified: bool,
+    /// Its shown name.
+    pub nickname: String,
+    /// Its role.
+    pub role: UserRole,
+    /// Its status.
+    pub status: UserStatus,
+    /// Address of its picture.
+    pub profile_image: Option<String>,
+    /// In E.164.
+    pub phone_number: Option<String>,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+}
+
+/// A change of one's own profile: what is absent stays, `null` takes away. Nothing else can be changed here.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+pub struct UserUpdate {
+    /// 1 to 50 characters.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = String, required = false, example = "공구러버", min_length = 1, max_length = 50)]
+    pub nickname: Option<Option<String>>,
+    /// Address of the picture, http or https.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<String>, example = "https://cdn.example.com/me.webp", max_length = 500)]
+    pub profile_image: Option<Option<String>>,
+    /// In E.164.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<String>, example = "+821012345678", pattern = r"^\+[1-9][0-9]{6,14}$")]
+    pub phone_number: Option<Option<String>>,
+}
+
+/// Tells `null` from absent: whatever stands there, be it `null`, is `Some`.
+fn present<'de, T: Deserialize<'de>, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Option<T>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
+}

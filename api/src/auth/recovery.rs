@@ -1,0 +1,181 @@
+//! Codes by e-mail: proving an address, and a new password for who has forgotten the old one.
+//!
+//! Asking for a new password never tells whether there is an account: the answer is always the same and comes
+//! before anything is looked up, the work is done behind it. What limits apply is not told either. Setting the
+//! password ends every session (whoever knew the old one is out), and proves the address as well.
+
+use crate::app::App;
+use crate::auth::codes::{self, Purpose};
+use crate::auth::types::{CodeRequest, ForgotRequest, ResetRequest};
+use crate::auth::{email, letters, passwords, queries, sessions};
+use crate::http::error::{ApiError, ErrorBody};
+use crate::http::extract::{ClientAddress, JsonBody};
+use crate::mail;
+use axum::extract::State;
+use gonggumoa_analytics::postgres::begin::begin;
+use gonggumoa_core::ids::UserId;
+use http::StatusCode;
+use sqlx::PgConnection;
+use std::sync::Arc;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+/// No code of ours is longer.
+const CODE_BYTES_MAX: usize = 200;
+
+pub(super) fn router() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(verify)).routes(routes!(forgot)).routes(routes!(reset))
+}
+
+/// Proves an e-mail address by the code that was sent to it.
+#[utoipa::path(post, path = "/auth/email/verify", tag = "auth", request_body = CodeRequest, responses(
+    (status = 204),
+    (status = 422, body = ErrorBody, description = "`INVALID_CODE`, or `VALIDATION_ERROR`"),
+))]
+async fn verify(
+    State(app): State<App>,
+    ClientAddress(address): ClientAddress,
+    JsonBody(body): JsonBody<CodeRequest>,
+) -> Result<StatusCode, ApiError> {
+    app.limits.code(&app.address_key, address)?;
+    verify_email(&app, bounded(&body.code)?).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Sends a code for a new password, if there is such an account. The answer does not tell.
+#[utoipa::path(post, path = "/auth/password/forgot", tag = "auth", request_body = ForgotRequest, responses(
+    (status = 202, description = "whether or not there is such an account"),
+))]
+async fn forgot(
+    State(app): State<App>,
+    ClientAddress(address): ClientAddress,
+    JsonBody(body): JsonBody<ForgotRequest>,
+) -> Result<StatusCode, ApiError> {
+    let email = email::Email::parse(&body.email).map_err(|problem| ApiError::field("email", problem))?;
+    if app.limits.mail(&app.address_key, address).is_err() {
+        return Ok(StatusCode::ACCEPTED);
+    }
+    let permit = Arc::clone(&app.password_mails).acquire_owned().await.map_err(|_| ApiError::Unavailable)?;
+    tokio::spawn(async move {
+        if let Err(error) = send_reset_code(&app, &email.folded).await {
+            tracing::error!(
+                error = &error as &(dyn std::error::Error + 'static),
+                "no code for a new password"
+            );
+        }
+        drop(permit);
+    });
+    Ok(StatusCode::ACCEPTED)
+}
+
+/// Sets a new password by a code, and ends all sessions.
+#[utoipa::path(post, path = "/auth/password/reset", tag = "auth", request_body = ResetRequest, responses(
+    (status = 204),
+    (status = 422, body = ErrorBody, description = "`INVALID_CODE`, or `VALIDATION_ERROR`"),
+))]
+async fn reset(
+    State(app): State<App>,
+    ClientAddress(address): ClientAddress,
+    JsonBody(body): JsonBody<ResetRequest>,
+) -> Result<StatusCode, ApiError> {
+    if let Some(problem) = passwords::refusal(&body.password) {
+        return Err(ApiError::field("password", problem));
+    }
+    app.limits.code(&app.address_key, address)?;
+    let user_id = reset_password(&app, bounded(&body.code)?, body.password).await?;
+    queries::remember_network(&app, user_id, &app.address_key.network_hash(address).0).await;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn bounded(code: &str) -> Result<&str, ApiError> {
+    let code = code.trim();
+    if code.len() > CODE_BYTES_MAX { Err(ApiError::InvalidCode) } else { Ok(code) }
+}
+
+/// Whose row is taken before the code itself, by the lock order of `codes`.
+async fn lock_owner(
+    app: &App,
+    connection: &mut PgConnection,
+    code: &str,
+    purpose: Purpose,
+) -> Result<Uuid, ApiError> {
+    let now = app.clock.now().to_utc();
+    let user_id = codes::owner(connection, code, purpose, now).await?.ok_or(ApiError::InvalidCode)?;
+    sqlx::query!("SELECT id FROM users WHERE id = $1 FOR NO KEY UPDATE", user_id)
+        .fetch_optional(connection)
+        .await?;
+    Ok(user_id)
+}
+
+async fn verify_email(app: &App, code: &str) -> Result<(), ApiError> {
+    let now = app.clock.now().to_utc();
+    let mut transaction = begin(&app.pool).await?;
+    let user_id = lock_owner(app, &mut transaction, code, Purpose::VerifyEmail).await?;
+    if !codes::take(&mut transaction, code, Purpose::VerifyEmail, now).await? {
+        return Err(ApiError::InvalidCode);
+    }
+    sqlx::query!(
+        "UPDATE users SET email_verified_at = COALESCE(email_verified_at, $2), updated_at = $2 WHERE id = $1",
+        user_id,
+        now
+    )
+    .execute(&mut *transaction)
+    .await?;
+    transaction.commit().await?;
+    Ok(())
+}
+
+/// A suspended account is sent none: a new password would not open it.
+async fn send_reset_code(app: &App, email_folded: &str) -> Result<(), ApiError> {
+    let now = app.clock.now().to_utc();
+    let mut transaction = begin(&app.pool).await?;
+    let account = sqlx::query!(
+        "SELECT id, email FROM users
+         WHERE email_folded = $1 AND closed_at IS NULL AND status <> 'suspended' FOR NO KEY UPDATE",
+        email_folded
+    )
+    .fetch_optional(&mut *transaction)
+    .await?;
+    let Some(account) = account else { return Ok(()) };
+    let most = app.settings.mails_per_account_per_hour;
+    let purpose = Purpose::ResetPassword;
+    let code = codes::issue(&mut transaction, account.id, email_folded, purpose, now, most).await?;
+    if let Some(code) = code {
+        // to the address that is stored, never to the one that was typed
+        let letter = letters::password_reset(&account.email, &code, app.settings.frontend_url.as_ref());
+        mail::queue(&mut transaction, &letter).await?;
+    }
+    transaction.commit().await?;
+    Ok(())
+}
+
+async fn reset_password(app: &App, code: &str, password: String) -> Result<Uuid, ApiError> {
+    let purpose = Purpose::ResetPassword;
+    let mut connection = app.pool.acquire().await?;
+    // Only a good code is worth a hash. It is looked at again when it is taken.
+    let owner = codes::owner(&mut connection, code, purpose, app.clock.now().to_utc()).await?;
+    drop(connection);
+    owner.ok_or(ApiError::InvalidCode)?;
+    let hash = app.passwords.hash(password).await?;
+
+    let now = app.clock.now().to_utc();
+    let mut transaction = begin(&app.pool).await?;
+    let user_id = lock_owner(app, &mut transaction, code, purpose).await?;
+    if !codes::take(&mut transaction, code, purpose, now).await? {
+        return Err(ApiError::InvalidCode);
+    }
+    codes::end_all(&mut transaction, user_id, purpose, now).await?;
+    sqlx::query!(
+        "UPDATE users SET password_hash = $2, email_verified_at = COALESCE(email_verified_at, $3) WHERE id = $1",
+        user_id,
+        hash,
+        now
+    )
+    .execute(&mut *transaction)
+    .await?;
+    sessions::end_all(&mut transaction, user_id, now).await?;
+    transaction.commit().await?;
+    app.identities.forget(UserId(user_id));
+    Ok(user_id)
+}

@@ -1,0 +1,87 @@
+//! Closing an account.
+//!
+//! What tells who somebody was goes: address, name, picture, phone, password, social identity, devices,
+//! consents, networks, codes, sessions. What others need stays: the row itself, which clicks, gonggus and money
+//! name. The address is free again at once. An influencer's gonggus that have not ended close now.
+//!
+//! Lock order: the account's row, its profile, its gonggus, then what hangs on the account alone.
+
+use crate::app::App;
+use crate::http::error::ApiError;
+use chrono::{DateTime, Utc};
+use gonggumoa_analytics::postgres::begin::begin;
+use gonggumoa_core::ids::UserId;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+/// Closes it; when this returns no token of it is good in this process and its links lead nowhere.
+pub(super) async fn close(app: &App, id: UserId) -> Result<(), ApiError> {
+    let now = app.clock.now().to_utc();
+    let mut transaction = begin(&app.pool).await?;
+    if !blank(&mut transaction, id.0, now).await? {
+        return Err(ApiError::Unauthorized);
+    }
+    end_influencer(&mut transaction, id.0, now).await?;
+    delete_belongings(&mut transaction, id.0).await?;
+    transaction.commit().await?;
+    app.identities.forget(id);
+    if let Err(error) = app.links.refresh_owner(id).await {
+        // the notification of the same commit does it
+        tracing::warn!(
+            error = &error as &(dyn std::error::Error + 'static),
+            "links of a closed account could not be read again at once"
+        );
+    }
+    Ok(())
+}
+
+/// `false`: it is closed already. The address that is put in place of the old one can be nobody's (RFC 2606).
+async fn blank(connection: &mut PgConnection, id: Uuid, now: DateTime<Utc>) -> Result<bool, sqlx::Error> {
+    let nobody = format!("{}@closed.invalid", id.simple());
+    let closed = sqlx::query!(
+        "UPDATE users SET email = $2::text, email_folded = $2::text, email_verified_at = NULL, password_hash = NULL,
+             nickname = '탈퇴한 회원', social_provider = NULL, social_id = NULL, profile_image = NULL,
+             phone_number = NULL, status = 'suspended', closed_at = $3, updated_at = $3,
+             token_version = token_version + 1
+         WHERE id = $1 AND closed_at IS NULL",
+        id,
+        nobody,
+        now
+    )
+    .execute(connection)
+    .await?;
+    Ok(closed.rows_affected() == 1)
+}
+
+async fn end_influencer(
+    connection: &mut PgConnection,
+    id: Uuid,
+    now: DateTime<Utc>,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "UPDATE influencer_profiles SET bio = '', banner_image = NULL, instagram_url = NULL, tiktok_url = NULL,
+             is_verified = false
+         WHERE user_id = $1",
+        id
+    )
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query!(
+        "UPDATE gonggus SET closed_at = $2, updated_at = $2
+         WHERE influencer_id = $1 AND deleted_at IS NULL AND closed_at IS NULL AND close_at > $2",
+        id,
+        now
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+async fn delete_belongings(connection: &mut PgConnection, id: Uuid) -> Result<(), sqlx::Error> {
+    sqlx::query!("DELETE FROM refresh_tokens WHERE user_id = $1", id).execute(&mut *connection).await?;
+    sqlx::query!("DELETE FROM email_codes WHERE user_id = $1", id).execute(&mut *connection).await?;
+    sqlx::query!("DELETE FROM login_networks WHERE user_id = $1", id).execute(&mut *connection).await?;
+    sqlx::query!("DELETE FROM user_devices WHERE user_id = $1", id).execute(&mut *connection).await?;
+    sqlx::query!("DELETE FROM notification_settings WHERE user_id = $1", id).execute(connection).await?;
+    Ok(())
+}
