@@ -1,5 +1,6 @@
 //! The HTTP side of 공구모아: the click edge, the catalog, accounts, and the binary that wires all parts.
 
+pub mod admin;
 pub mod admin_account;
 pub mod app;
 pub mod auth;
@@ -14,6 +15,7 @@ pub mod health;
 pub mod http;
 pub mod listener;
 pub mod migrate;
+pub mod points;
 pub mod priority;
 pub mod secrets;
 pub mod seed;

@@ -10,6 +10,7 @@ pub mod check;
 pub mod connection;
 pub mod error;
 pub mod extract;
+pub mod idempotency;
 pub mod middleware;
 pub mod openapi;
 pub mod origin;
