@@ -4,6 +4,7 @@ use crate::auth::identity::Identities;
 use crate::auth::limits::LoginLimits;
 use crate::auth::passwords::Passwords;
 use crate::auth::tokens::AccessTokens;
+use crate::coupons::limits::CouponLimits;
 use crate::http::address::TrustedProxies;
 use crate::http::origin::Origins;
 use crate::http::request_id::RequestIds;
@@ -74,6 +75,8 @@ pub struct AppParts {
     pub passwords: Passwords,
     /// Login limits.
     pub login_limits: LoginLimits,
+    /// Limits of trying coupons.
+    pub coupon_limits: CouponLimits,
     /// Proxies that are believed.
     pub proxies: TrustedProxies,
     /// Origins that are ours.
@@ -98,6 +101,7 @@ impl App {
                 settings.logins_per_address_per_minute,
                 settings.logins_per_account_per_minute,
             ),
+            coupon_limits: CouponLimits::new(),
             proxies: TrustedProxies::new(&settings.trusted_proxies),
             origins: Origins::new(settings.cors_origins.iter().chain(&settings.own_origins)),
             request_ids: RequestIds::new(),

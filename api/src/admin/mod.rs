@@ -4,4 +4,9 @@
 //! share stands here: [`audit`], which every admin change is written to, and [`input`].
 
 pub mod audit;
+pub mod influencers;
 pub mod input;
+pub mod queries;
+pub mod routes;
+pub mod suspension;
+pub mod types;
