@@ -5,10 +5,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod abandoned;
+mod admin;
 mod auth;
 mod bad_input;
+mod banners;
+mod categories;
 mod client_address;
 mod commands;
+mod coupons;
 mod crash;
 mod database_down;
 mod disk_full;
@@ -16,6 +20,7 @@ mod folders;
 mod harness;
 mod live;
 mod operations;
+mod points;
 mod redirect;
 mod replay;
 mod restart;

@@ -65,7 +65,7 @@ async fn list_users(
     request_body = AdminUserUpdate, responses(
     (status = 200, body = AdminUserResponse),
     (status = 404, body = ErrorBody, description = "`USER_NOT_FOUND`"),
-    (status = 409, body = ErrorBody, description = "`OWN_ACCOUNT` or `LAST_ADMIN`"),
+    (status = 409, body = ErrorBody, description = "`OWN_ACCOUNT`"),
 ))]
 async fn update_user(
     State(app): State<App>,

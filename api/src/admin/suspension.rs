@@ -1,7 +1,7 @@
 //! Suspending an account, and taking it back.
 //!
-//! Invariants: an admin does not suspend himself, and one active admin always remains, also when two suspend
-//! each other at once; a suspended account has no session: its access tokens are of an old version, its
+//! Invariants: an admin does not suspend himself, and whoever suspends is an active admin at that moment, also
+//! when two suspend each other at once: so one always remains; a suspended account has no session: its access tokens are of an old version, its
 //! refresh tokens are revoked, and so are those that a login under way made meanwhile, at the latest when the
 //! suspension is taken back. What the account was before (an applicant, say) it is again afterwards.
 //!
@@ -48,19 +48,14 @@ pub async fn change(
         return Err(ApiError::OwnAccount);
     }
     // suspended or demoted by another while this request waited for its turn
-    let is_active_admin =
-        |standing: &Standing| standing.role == UserRole::Admin && standing.status == UserStatus::Active;
-    if !find(change.actor_id).is_some_and(is_active_admin) {
+    let is_active_admin = find(change.actor_id)
+        .is_some_and(|actor| actor.role == UserRole::Admin && actor.status == UserStatus::Active);
+    if !is_active_admin {
         return Err(ApiError::Forbidden);
     }
     let is_suspended = target.status == UserStatus::Suspended;
     match change.status {
-        AdminUserStatus::Suspended if !is_suspended => {
-            if !standings.iter().any(|standing| standing.id != target.id && is_active_admin(standing)) {
-                return Err(ApiError::LastAdmin);
-            }
-            suspend(connection, change, target.status, now).await
-        }
+        AdminUserStatus::Suspended if !is_suspended => suspend(connection, change, target.status, now).await,
         AdminUserStatus::Active if is_suspended => reactivate(connection, change, now).await,
         // a pending applicant is approved or rejected, not activated
         AdminUserStatus::Active if target.status == UserStatus::Pending => {

@@ -123,9 +123,6 @@ pub enum ApiError {
     /// Admins do not suspend themselves.
     #[error("own account")]
     OwnAccount,
-    /// Nobody could undo it.
-    #[error("last admin")]
-    LastAdmin,
     /// The same request is being carried out.
     #[error("a request with this key is in progress")]
     IdempotencyInProgress,
@@ -232,7 +229,6 @@ impl ApiError {
                 (S::CONFLICT, "INFLUENCER_NOT_PENDING", "심사 대기 중인 인플루언서가 아닙니다")
             }
             Self::OwnAccount => (S::CONFLICT, "OWN_ACCOUNT", "자신의 계정은 변경할 수 없습니다"),
-            Self::LastAdmin => (S::CONFLICT, "LAST_ADMIN", "마지막 관리자는 정지할 수 없습니다"),
             Self::IdempotencyInProgress => {
                 (S::CONFLICT, "IDEMPOTENCY_IN_PROGRESS", "같은 요청을 처리하고 있습니다")
             }
@@ -307,7 +303,6 @@ impl ApiError {
             | Self::PointsInsufficient
             | Self::InfluencerNotPending
             | Self::OwnAccount
-            | Self::LastAdmin
             | Self::IdempotencyKeyReused
             | Self::MethodNotAllowed
             | Self::GongguNotActive

@@ -11,6 +11,7 @@ pub(crate) mod database;
 pub(crate) mod deployment;
 pub(crate) mod ledger;
 pub(crate) mod load;
+pub(crate) mod people;
 pub(crate) mod process;
 pub(crate) mod shared;
 pub(crate) mod stats;
