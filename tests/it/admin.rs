@@ -329,7 +329,6 @@ async fn bad_questions_and_changes_are_refused() {
         "users?page=99999999999999999999",
         "users?role=root",
         "users?q=%00",
-        "users?q=%ff",
         "influencers?status=rejected%27",
         "influencers?sort=bio",
         "audit-log?actor=me",

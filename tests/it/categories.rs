@@ -88,7 +88,7 @@ async fn a_name_is_unique_among_siblings() {
     assert_eq!(created, 1);
     assert_eq!(call(&admin, Method::POST, "/categories", &body(&two)).await.0, StatusCode::CREATED);
     // the same letters, decomposed
-    let apart = json!({"name": "\u{110B}\u{1172}\u{110B}\u{1161}/\u{110F}\u{1175}\u{110C}\u{1173}", "parent_id": two});
+    let apart = json!({"name": "\u{110B}\u{1172}\u{11A8}\u{110B}\u{1161}/\u{110F}\u{1175}\u{110C}\u{1173}", "parent_id": two});
     assert_eq!(call(&admin, Method::POST, "/categories", &apart).await.0, StatusCode::CONFLICT);
 }
 

@@ -7,10 +7,10 @@ use crate::banners::types::{BannerCreate, BannerFilter, BannerListResponse, Bann
 use crate::banners::{check, queries};
 use crate::http::auth::Admin;
 use crate::http::error::{ApiError, ErrorBody};
-use crate::http::extract::{JsonBody, Query};
+use crate::http::extract::{JsonBody, Path, Query};
 use crate::http::page::PageQuery;
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use gonggumoa_analytics::postgres::begin::begin;
 use http::StatusCode;
 use serde_json::{Value, json};

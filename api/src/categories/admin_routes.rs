@@ -7,9 +7,9 @@ use crate::categories::types::{CategoryCreate, CategoryResponse, CategoryTreeRes
 use crate::categories::{check, queries};
 use crate::http::auth::Admin;
 use crate::http::error::{ApiError, ErrorBody};
-use crate::http::extract::JsonBody;
+use crate::http::extract::{JsonBody, Path};
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use gonggumoa_analytics::postgres::begin::begin;
 use http::StatusCode;
 use serde_json::{Value, json};

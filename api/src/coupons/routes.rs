@@ -5,10 +5,10 @@ use crate::coupons::types::{CouponRedemptionListResponse, CouponRedemptionRespon
 use crate::coupons::{check, queries};
 use crate::http::auth::AnyUser;
 use crate::http::error::{ApiError, ErrorBody};
-use crate::http::extract::{ClientAddress, Query};
+use crate::http::extract::{ClientAddress, Path, Query};
 use crate::http::page::PageQuery;
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use gonggumoa_analytics::postgres::begin::begin;
 use http::StatusCode;
 use utoipa_axum::router::OpenApiRouter;
