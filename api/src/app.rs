@@ -4,6 +4,7 @@ use crate::auth::identity::Identities;
 use crate::auth::limits::AccountLimits;
 use crate::auth::passwords::Passwords;
 use crate::auth::tokens::AccessTokens;
+use crate::coupons::limits::CouponLimits;
 use crate::http::address::TrustedProxies;
 use crate::http::origin::Origins;
 use crate::http::request_id::RequestIds;
@@ -77,6 +78,8 @@ pub struct AppParts {
     pub limits: AccountLimits,
     /// Mails of new passwords that are written at once; see `auth::recovery`.
     pub password_mails: Arc<Semaphore>,
+    /// Limits of trying coupons.
+    pub coupon_limits: CouponLimits,
     /// Proxies that are believed.
     pub proxies: TrustedProxies,
     /// Origins that are ours.
@@ -99,6 +102,7 @@ impl App {
             passwords: Passwords::new(settings.bcrypt_cost, settings.password_checks_max),
             limits: AccountLimits::new(&settings.limits),
             password_mails: Arc::new(Semaphore::new(settings.password_mails_max)),
+            coupon_limits: CouponLimits::new(),
             proxies: TrustedProxies::new(&settings.trusted_proxies),
             origins: Origins::new(settings.cors_origins.iter().chain(&settings.own_origins)),
             request_ids: RequestIds::new(),

@@ -1,12 +1,15 @@
 //! The HTTP side of 공구모아: the click edge, the catalog, accounts, and the binary that wires all parts.
 
+pub mod admin;
 pub mod admin_account;
 pub mod app;
 pub mod auth;
+pub mod banners;
 pub mod bootstrap;
 pub mod categories;
 pub mod commands;
 pub mod config;
+pub mod coupons;
 pub mod database;
 pub mod embedded;
 pub mod gonggus;
@@ -15,6 +18,7 @@ pub mod http;
 pub mod listener;
 pub mod mail;
 pub mod migrate;
+pub mod points;
 pub mod priority;
 pub mod secrets;
 pub mod seed;

@@ -6,12 +6,16 @@
 
 mod abandoned;
 mod accounts;
+mod admin;
 mod auth;
 mod authorization;
 mod bad_input;
+mod banners;
+mod categories;
 mod client_address;
 mod commands;
 mod contract;
+mod coupons;
 mod crash;
 mod database_down;
 mod disk_full;
@@ -22,6 +26,7 @@ mod live;
 mod mails;
 mod operations;
 mod profile;
+mod points;
 mod redirect;
 mod replay;
 mod restart;

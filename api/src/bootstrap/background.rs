@@ -2,6 +2,7 @@
 //! edge.
 
 use super::{Opened, Stop};
+use crate::http::idempotency;
 use crate::{admin_account, migrate, priority, secrets};
 use anyhow::Context;
 use gonggumoa_actors::{PartitionStatus, PartitionStep, TrackingConfig, TrackingDeps, TrackingHandle};
@@ -22,6 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 /// How far the judging threads step back: with 10 the edge gets nine tenths of a contended core.
 const JUDGING_NICE: i32 = 10;
@@ -99,6 +101,7 @@ struct Parts {
     archive: ArchiveHandle,
     click_count: ClickCountHandle,
     retention: RetentionHandle,
+    idempotency: AbortOnDropHandle<()>,
     pool: PgPool,
 }
 
@@ -201,6 +204,7 @@ impl Judging {
                 tracing::warn!("not everything could be stored in time; the rest stays in the journal");
             }
             let ending = async {
+                drop(parts.idempotency);
                 parts.retention.stop().await;
                 parts.archive.stop().await;
                 parts.click_count.stop().await;
@@ -274,7 +278,8 @@ impl Starting {
             click_retention_months: self.config.retention.click_months,
         };
         let retention = retention::spawn(retention, Arc::clone(&store), Arc::new(SystemClock));
-        Ok(Parts { tracking, archive, click_count: click_count::spawn(store), retention, pool })
+        let idempotency = idempotency::spawn_cleanup(pool.clone(), Arc::new(SystemClock));
+        Ok(Parts { tracking, archive, click_count: click_count::spawn(store), retention, idempotency, pool })
     }
 }
 

@@ -1,8 +1,27 @@
 //! What a category looks like.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
+
+/// A new category.
+#[derive(Clone, Debug, Default, Deserialize, ToSchema)]
+pub struct CategoryCreate {
+    /// 1 to 50 characters, unique among its siblings.
+    #[schema(required = true, example = "육아/키즈")]
+    pub name: Option<String>,
+    /// The parent, which must stand at the top; absent or null: at the top.
+    pub parent_id: Option<Uuid>,
+    /// Address of its icon; absent or empty: none.
+    pub icon: Option<String>,
+    /// Its place among its siblings, smallest first; 0 if absent.
+    pub sort_order: Option<i64>,
+}
+
+/// What a category becomes: the whole of it, as for a new one.
+#[derive(Clone, Debug, Default, Deserialize, ToSchema)]
+#[serde(transparent)]
+pub struct CategoryUpdate(pub CategoryCreate);
 
 /// A category on its own.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]

@@ -84,12 +84,57 @@ pub enum ApiError {
     /// No such influencer.
     #[error("influencer not found")]
     InfluencerNotFound,
+    /// No such account.
+    #[error("user not found")]
+    UserNotFound,
+    /// No such category.
+    #[error("category not found")]
+    CategoryNotFound,
+    /// No such coupon.
+    #[error("coupon not found")]
+    CouponNotFound,
+    /// No such banner.
+    #[error("banner not found")]
+    BannerNotFound,
     /// The route does not know the method.
     #[error("method not allowed")]
     MethodNotAllowed,
     /// The gonggu is not open.
     #[error("gonggu not active")]
     GongguNotActive,
+    /// A sibling has the name.
+    #[error("category name taken")]
+    CategoryNameTaken,
+    /// Children or gonggus use the category.
+    #[error("category in use")]
+    CategoryInUse,
+    /// Another coupon has the code.
+    #[error("coupon code taken")]
+    CouponCodeTaken,
+    /// The coupon is switched off, not begun, or over.
+    #[error("coupon not active")]
+    CouponNotActive,
+    /// As many people as may have redeemed the coupon.
+    #[error("coupon exhausted")]
+    CouponExhausted,
+    /// This person has redeemed the coupon.
+    #[error("coupon already redeemed")]
+    CouponAlreadyRedeemed,
+    /// The balance would go below zero.
+    #[error("points insufficient")]
+    PointsInsufficient,
+    /// Nobody applied, or it has been decided.
+    #[error("influencer not pending")]
+    InfluencerNotPending,
+    /// Admins do not suspend themselves.
+    #[error("own account")]
+    OwnAccount,
+    /// The same request is being carried out.
+    #[error("a request with this key is in progress")]
+    IdempotencyInProgress,
+    /// The key came with another body before.
+    #[error("idempotency key reused")]
+    IdempotencyKeyReused,
     /// The body is larger than allowed.
     #[error("payload too large")]
     PayloadTooLarge,
@@ -171,10 +216,37 @@ impl ApiError {
             Self::InfluencerNotFound => {
                 (S::NOT_FOUND, "INFLUENCER_NOT_FOUND", "인플루언서를 찾을 수 없습니다")
             }
+            Self::UserNotFound => (S::NOT_FOUND, "USER_NOT_FOUND", "회원을 찾을 수 없습니다"),
+            Self::CategoryNotFound => (S::NOT_FOUND, "CATEGORY_NOT_FOUND", "카테고리를 찾을 수 없습니다"),
+            Self::CouponNotFound => (S::NOT_FOUND, "COUPON_NOT_FOUND", "쿠폰을 찾을 수 없습니다"),
+            Self::BannerNotFound => (S::NOT_FOUND, "BANNER_NOT_FOUND", "배너를 찾을 수 없습니다"),
             Self::MethodNotAllowed => {
                 (S::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", "허용되지 않은 요청 방식입니다")
             }
             Self::GongguNotActive => (S::CONFLICT, "GONGGU_NOT_ACTIVE", "진행 중인 공구가 아닙니다"),
+            Self::CategoryNameTaken => {
+                (S::CONFLICT, "CATEGORY_NAME_TAKEN", "같은 위치에 같은 이름의 카테고리가 있습니다")
+            }
+            Self::CategoryInUse => {
+                (S::CONFLICT, "CATEGORY_IN_USE", "하위 카테고리나 공구가 있어 삭제할 수 없습니다")
+            }
+            Self::CouponCodeTaken => (S::CONFLICT, "COUPON_CODE_TAKEN", "이미 사용 중인 쿠폰 코드입니다"),
+            Self::CouponNotActive => (S::CONFLICT, "COUPON_NOT_ACTIVE", "지금은 사용할 수 없는 쿠폰입니다"),
+            Self::CouponExhausted => (S::CONFLICT, "COUPON_EXHAUSTED", "쿠폰이 모두 소진되었습니다"),
+            Self::CouponAlreadyRedeemed => (S::CONFLICT, "COUPON_ALREADY_REDEEMED", "이미 사용한 쿠폰입니다"),
+            Self::PointsInsufficient => (S::CONFLICT, "POINTS_INSUFFICIENT", "포인트가 부족합니다"),
+            Self::InfluencerNotPending => {
+                (S::CONFLICT, "INFLUENCER_NOT_PENDING", "심사 대기 중인 인플루언서가 아닙니다")
+            }
+            Self::OwnAccount => (S::CONFLICT, "OWN_ACCOUNT", "자신의 계정은 변경할 수 없습니다"),
+            Self::IdempotencyInProgress => {
+                (S::CONFLICT, "IDEMPOTENCY_IN_PROGRESS", "같은 요청을 처리하고 있습니다")
+            }
+            Self::IdempotencyKeyReused => (
+                S::UNPROCESSABLE_ENTITY,
+                "IDEMPOTENCY_KEY_REUSED",
+                "같은 Idempotency-Key로 다른 내용의 요청이 있었습니다",
+            ),
             Self::PayloadTooLarge => (S::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE", "요청 본문이 너무 큽니다"),
             Self::UnsupportedMediaType => {
                 (S::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", "application/json 형식으로 보내 주세요")
@@ -213,7 +285,11 @@ impl ApiError {
     fn retry_after_seconds(&self) -> Option<u64> {
         match self {
             Self::RateLimited { retry_after_seconds } => Some((*retry_after_seconds).max(1)),
-            Self::ClickNotRecorded | Self::Unavailable | Self::TimedOut | Self::TokenRotated => Some(1),
+            Self::ClickNotRecorded
+            | Self::Unavailable
+            | Self::TimedOut
+            | Self::TokenRotated
+            | Self::IdempotencyInProgress => Some(1),
             Self::Malformed
             | Self::DuplicateKey(_)
             | Self::Unauthorized
@@ -226,6 +302,20 @@ impl ApiError {
             | Self::RouteNotFound
             | Self::GongguNotFound
             | Self::InfluencerNotFound
+            | Self::UserNotFound
+            | Self::CategoryNotFound
+            | Self::CouponNotFound
+            | Self::BannerNotFound
+            | Self::CategoryNameTaken
+            | Self::CategoryInUse
+            | Self::CouponCodeTaken
+            | Self::CouponNotActive
+            | Self::CouponExhausted
+            | Self::CouponAlreadyRedeemed
+            | Self::PointsInsufficient
+            | Self::InfluencerNotPending
+            | Self::OwnAccount
+            | Self::IdempotencyKeyReused
             | Self::MethodNotAllowed
             | Self::GongguNotActive
             | Self::PayloadTooLarge

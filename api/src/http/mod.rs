@@ -11,6 +11,7 @@ pub mod connection;
 mod contract;
 pub mod error;
 pub mod extract;
+pub mod idempotency;
 pub mod middleware;
 pub mod openapi;
 pub mod origin;

@@ -2,7 +2,7 @@
 
 use crate::app::App;
 use crate::http::{contract, middleware};
-use crate::{auth, categories, gonggus, tracking, users};
+use crate::{admin, auth, banners, categories, coupons, gonggus, points, tracking, users};
 use axum::{Json, Router};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
@@ -45,6 +45,10 @@ pub const ROLES: &[&str] = &["user", "buyer", "influencer", "owner", "admin"];
         (name = "categories", description = "카테고리"),
         (name = "auth", description = "로그인"),
         (name = "users", description = "회원"),
+        (name = "points", description = "포인트"),
+        (name = "coupons", description = "쿠폰"),
+        (name = "banners", description = "배너"),
+        (name = "admin", description = "관리자"),
     ),
     modifiers(&Schemes)
 )]
@@ -68,8 +72,15 @@ fn api() -> (Router<App>, utoipa::openapi::OpenApi) {
         .merge(auth::routes::router())
         .merge(users::routes::router())
         .merge(categories::routes::router())
+        .merge(categories::admin_routes::router())
         .merge(gonggus::routes::router())
-        .merge(tracking::routes::router());
+        .merge(tracking::routes::router())
+        .merge(points::routes::router())
+        .merge(coupons::routes::router())
+        .merge(coupons::admin_routes::router())
+        .merge(banners::routes::router())
+        .merge(banners::admin_routes::router())
+        .merge(admin::routes::router());
     let (router, mut document) =
         OpenApiRouter::with_openapi(Head::openapi()).nest(BASE, routes).split_for_parts();
     contract::complete(&mut document);

@@ -12,6 +12,7 @@ pub(crate) mod deployment;
 pub(crate) mod ledger;
 pub(crate) mod load;
 pub(crate) mod mail;
+pub(crate) mod people;
 pub(crate) mod process;
 pub(crate) mod shared;
 pub(crate) mod stats;
