@@ -7,6 +7,7 @@
 pub mod address;
 pub mod auth;
 pub mod check;
+pub mod conditional;
 pub mod connection;
 pub mod error;
 pub mod extract;
@@ -17,3 +18,4 @@ pub mod page;
 pub mod request_id;
 pub mod server;
 pub mod settings;
+pub mod text;

@@ -2,7 +2,7 @@
 
 use crate::app::App;
 use crate::http::middleware;
-use crate::{auth, categories, gonggus, tracking, users};
+use crate::{auth, calendar, categories, gonggus, influencers, reviews, subscriptions, tracking, users};
 use axum::{Json, Router};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
@@ -19,6 +19,10 @@ const DOCUMENT: &str = "/api/v1/openapi.json";
         (name = "tracking", description = "클릭 기록과 통계"),
         (name = "gonggus", description = "공구"),
         (name = "categories", description = "카테고리"),
+        (name = "influencers", description = "인플루언서"),
+        (name = "subscriptions", description = "구독"),
+        (name = "calendar", description = "캘린더"),
+        (name = "reviews", description = "후기"),
         (name = "auth", description = "로그인"),
         (name = "users", description = "회원"),
     ),
@@ -45,6 +49,11 @@ fn api() -> (Router<App>, utoipa::openapi::OpenApi) {
         .merge(users::routes::router())
         .merge(categories::routes::router())
         .merge(gonggus::routes::router())
+        .merge(gonggus::marks::routes::router())
+        .merge(influencers::routes::router())
+        .merge(subscriptions::routes::router())
+        .merge(calendar::routes::router())
+        .merge(reviews::routes::router())
         .merge(tracking::routes::router());
     OpenApiRouter::with_openapi(Head::openapi()).nest("/api/v1", routes).split_for_parts()
 }
