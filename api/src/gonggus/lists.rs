@@ -164,3 +164,6 @@ impl ListQuery {
         };
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,4 +10,6 @@ pub mod lists;
 pub mod marks;
 pub mod queries;
 pub mod routes;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod types;
