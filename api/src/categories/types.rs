@@ -24,7 +24,7 @@ pub struct CategoryCreate {
 pub struct CategoryUpdate(pub CategoryCreate);
 
 /// A category on its own.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CategoryResponse {
     /// Its id.
     pub id: Uuid,

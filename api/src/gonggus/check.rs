@@ -4,22 +4,24 @@ use crate::gonggus::destination;
 use crate::gonggus::types::{GongguCreate, GongguRow, GongguUpdate};
 use crate::http::check::Checks;
 use crate::http::error::ApiError;
+use crate::http::text::TextRule;
 use chrono::{DateTime, Datelike, Utc};
 use std::collections::HashSet;
 use uuid::Uuid;
 
 /// At most so many categories.
 pub const CATEGORIES_MAX: usize = 2;
-const TITLE_MAX_CHARS: usize = 200;
-const DESCRIPTION_MAX_CHARS: usize = 20_000;
-const THUMBNAIL_MAX_CHARS: usize = 500;
+const TITLE: TextRule = TextRule { field: "title", chars_min: 1, chars_max: 200, lines: false };
+const DESCRIPTION: TextRule = TextRule { field: "description", chars_min: 0, chars_max: 20_000, lines: true };
+/// The width of every column that holds a picture's address.
+const PICTURE_MAX_CHARS: usize = 500;
 
 /// A gonggu that may be stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CheckedGonggu {
-    /// Trimmed.
+    /// Trimmed, in NFC.
     pub title: String,
-    /// As typed in.
+    /// Trimmed, in NFC.
     pub description: String,
     /// In won.
     pub original_price: i32,
@@ -71,16 +73,8 @@ pub fn categories(ids: Option<&[Uuid]>) -> Result<(), ApiError> {
 
 fn check(body: GongguCreate) -> Result<CheckedGonggu, ApiError> {
     let mut checks = Checks::new();
-    let title = checks.required(body.title, "title").map(|title| title.trim().to_owned());
-    if let Some(title) = &title {
-        let length = title.chars().count();
-        checks.ensure((1..=TITLE_MAX_CHARS).contains(&length), "title", "1자 이상 200자 이하여야 합니다");
-        checks.ensure(!title.contains('\0'), "title", "사용할 수 없는 문자가 있습니다");
-    }
-    let description = body.description.unwrap_or_default();
-    let short_enough = description.chars().count() <= DESCRIPTION_MAX_CHARS;
-    checks.ensure(short_enough, "description", "20000자 이하여야 합니다");
-    checks.ensure(!description.contains('\0'), "description", "사용할 수 없는 문자가 있습니다");
+    let title = checks.required(body.title, TITLE.field).map(|title| TITLE.check(&title, &mut checks));
+    let description = DESCRIPTION.check(&body.description.unwrap_or_default(), &mut checks);
     let original_price = price(&mut checks, body.original_price, "original_price");
     let gonggu_price = price(&mut checks, body.gonggu_price, "gonggu_price");
     if let (Some(original), Some(gonggu)) = (original_price, gonggu_price) {
@@ -97,7 +91,7 @@ fn check(body: GongguCreate) -> Result<CheckedGonggu, ApiError> {
     }
     let thumbnail = body.thumbnail.filter(|thumbnail| !thumbnail.is_empty());
     if let Some(thumbnail) = &thumbnail {
-        let fits = thumbnail.chars().count() <= THUMBNAIL_MAX_CHARS && is_picture_address(thumbnail);
+        let fits = is_picture_address(thumbnail);
         checks.ensure(fits, "thumbnail", "500자 이하의 이미지 주소여야 합니다");
     }
     checks.finish()?;
@@ -131,8 +125,9 @@ fn time(checks: &mut Checks, value: Option<DateTime<Utc>>, field: &'static str) 
 }
 
 /// Our own pictures by path, others by http(s).
-fn is_picture_address(text: &str) -> bool {
-    !text.chars().any(|c| c.is_control() || c.is_whitespace())
+pub fn is_picture_address(text: &str) -> bool {
+    text.chars().count() <= PICTURE_MAX_CHARS
+        && !text.chars().any(|c| c.is_control() || c.is_whitespace() || c == '\\')
         && ((text.starts_with('/') && !text.starts_with("//"))
             || text.starts_with("https://")
             || text.starts_with("http://"))

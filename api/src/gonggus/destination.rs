@@ -10,8 +10,8 @@ use url::{Host, Url};
 /// The column's width.
 const LENGTH_MAX_CHARS: usize = 1_000;
 /// Names that never leave the machine or the house.
-const PRIVATE_SUFFIXES: [&str; 8] =
-    ["localhost", "local", "internal", "lan", "home", "intranet", "home.arpa", "onion"];
+const PRIVATE_SUFFIXES: [&str; 9] =
+    ["localhost", "localdomain", "local", "internal", "lan", "home", "intranet", "home.arpa", "onion"];
 
 /// What is wrong with an address, in Korean; `None` if nothing.
 pub fn refusal(text: &str) -> Option<&'static str> {
@@ -43,11 +43,12 @@ pub fn refusal(text: &str) -> Option<&'static str> {
 }
 
 fn is_public_name(name: &str) -> bool {
-    let name = name.trim_end_matches('.').to_ascii_lowercase();
+    let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
+    let is_name = name.len() <= 253 && name.split('.').all(|label| (1..=63).contains(&label.len()));
     let private = PRIVATE_SUFFIXES
         .iter()
         .any(|suffix| name == *suffix || name.strip_suffix(suffix).is_some_and(|rest| rest.ends_with('.')));
-    name.contains('.') && !private && name.parse::<IpAddr>().is_err()
+    is_name && name.contains('.') && !private && name.parse::<IpAddr>().is_err()
 }
 
 fn is_public_v4(address: Ipv4Addr) -> bool {
@@ -81,79 +82,4 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn public_shops_are_taken() {
-        for good in [
-            "https://shop.example.com/p?a=1#top",
-            "HTTP://SHOP.KR",
-            "https://smartstore.naver.com/가게/상품?이름=값",
-            "https://쇼핑.한국/",
-            "https://shop.kr:8443/",
-            "https://8.8.8.8/",
-            "https://[2606:4700::1111]/",
-            "https://shop.kr/@seller?next=http://u:p@localhost/",
-            "https://mylocalhost.kr/",
-        ] {
-            assert_eq!(refusal(good), None, "{good}");
-        }
-    }
-
-    #[test]
-    fn others_are_not() {
-        let long = format!("https://shop.kr/{}", "a".repeat(1_000));
-        for bad in [
-            "",
-            "shop.kr",
-            "//shop.kr",
-            "ftp://shop.kr",
-            "javascript:alert(1)",
-            "data:text/html,x",
-            "https://",
-            "https:///path",
-            "https:shop.kr",
-            "https://user@shop.kr",
-            "https://user:pw@shop.kr",
-            "https://@shop.kr",
-            "https://shop.kr\\@evil.kr",
-            "https://shop.kr/\r\nX: y",
-            " https://shop.kr",
-            "https://localhost",
-            "https://LOCALHOST./",
-            "https://a.localhost",
-            "https://printer.local",
-            "https://db.internal/",
-            "https://intranet/",
-            "http://127.0.0.1",
-            "http://127.1",
-            "http://2130706433",
-            "http://0x7f000001",
-            "http://0177.0.0.1",
-            "http://127.0.0.1.",
-            "http://0.0.0.0",
-            "http://10.1.2.3",
-            "http://172.16.0.1",
-            "http://192.168.0.1",
-            "http://169.254.169.254/latest",
-            "http://100.64.0.1",
-            "http://224.0.0.1",
-            "http://255.255.255.255",
-            "http://%31%32%37.0.0.1",
-            "http://①②⑦.0.0.1",
-            "http://[::1]",
-            "http://[::]",
-            "http://[::ffff:127.0.0.1]",
-            "http://[::ffff:a00:1]",
-            "http://[64:ff9b::7f00:1]",
-            "http://[2002:7f00:1::]",
-            "http://[fe80::1]",
-            "http://[fd00::1]",
-            "http://[2001:db8::1]",
-            long.as_str(),
-        ] {
-            assert!(refusal(bad).is_some(), "{bad}");
-        }
-    }
-}
+mod tests;

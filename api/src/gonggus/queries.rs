@@ -1,70 +1,21 @@
 //! Gonggus in PostgreSQL. Lock order of a write: the gonggu's row, then its categories.
 
+use crate::categories::types::CategoryResponse;
 use crate::gonggus::check::CheckedGonggu;
-use crate::gonggus::types::{GongguFilter, GongguRow};
+use crate::gonggus::types::GongguRow;
 use crate::http::error::ApiError;
-use crate::http::page::{Order, PageRequest};
 use chrono::{DateTime, Utc};
-use sqlx::{PgConnection, PgPool, Postgres, QueryBuilder, Transaction};
+use sqlx::types::Json;
+use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 use uuid::Uuid;
 
-/// What lists may be sorted by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sort {
-    /// When it was made.
-    CreatedAt,
-    /// When it opens.
-    OpenAt,
-    /// When it closes, early or not.
-    CloseAt,
-    /// Its price.
-    GongguPrice,
-    /// Its discount.
-    DiscountRate,
-    /// Its billable clicks.
-    ClickCount,
-}
-
-impl Sort {
-    /// By its name; none is the default.
-    pub fn parse(name: Option<&str>) -> Option<Self> {
-        match name {
-            None | Some("created_at") => Some(Self::CreatedAt),
-            Some("open_at") => Some(Self::OpenAt),
-            Some("close_at") => Some(Self::CloseAt),
-            Some("gonggu_price") => Some(Self::GongguPrice),
-            Some("discount_rate") => Some(Self::DiscountRate),
-            Some("click_count") => Some(Self::ClickCount),
-            Some(_) => None,
-        }
-    }
-
-    fn column(self) -> &'static str {
-        match self {
-            Self::CreatedAt => "g.created_at",
-            Self::OpenAt => "g.open_at",
-            Self::CloseAt => "least(g.close_at, g.closed_at)",
-            Self::GongguPrice => "g.gonggu_price",
-            Self::DiscountRate => "g.discount_rate",
-            Self::ClickCount => "g.click_count",
-        }
-    }
-}
-
-/// One gonggu that is not deleted.
-pub async fn by_id(connection: &mut PgConnection, id: Uuid) -> Result<Option<GongguRow>, sqlx::Error> {
-    sqlx::query_as!(
-        GongguRow,
-        r#"SELECT g.id, g.influencer_id, u.nickname, u.profile_image, g.title, g.description,
-                  g.original_price, g.gonggu_price, g.discount_rate::float8 AS "discount_rate!",
-                  g.open_at, g.close_at, g.closed_at, g.external_url, g.thumbnail, g.click_count,
-                  g.created_at, g.updated_at
-           FROM gonggus g JOIN users u ON u.id = g.influencer_id
-           WHERE g.id = $1 AND g.deleted_at IS NULL"#,
-        id
-    )
-    .fetch_optional(connection)
-    .await
+/// One gonggu that is not deleted, as `viewer_id` (or nobody) sees it.
+pub async fn by_id(
+    connection: &mut PgConnection,
+    id: Uuid,
+    viewer_id: Option<Uuid>,
+) -> Result<Option<GongguRow>, sqlx::Error> {
+    sqlx::query_file_as!(GongguRow, "src/gonggus/detail.sql", id, viewer_id).fetch_optional(connection).await
 }
 
 /// Takes the row's lock, so that two changes of one gonggu follow each other.
@@ -146,7 +97,9 @@ pub async fn set_categories(
     let inserted = sqlx::query!(
         "INSERT INTO gonggu_categories (gonggu_id, category_id, slot)
          SELECT $1, c.id, given.slot::smallint
-         FROM unnest($2::uuid[]) WITH ORDINALITY AS given (id, slot) JOIN categories c ON c.id = given.id",
+         FROM unnest($2::uuid[]) WITH ORDINALITY AS given (id, slot) JOIN categories c ON c.id = given.id
+         -- against a deletion that runs at the same time: it waits, or there is no such category
+         ORDER BY c.id FOR KEY SHARE OF c",
         id,
         category_ids
     )
@@ -182,53 +135,4 @@ pub async fn may_own(pool: &PgPool, user_id: Uuid) -> Result<bool, sqlx::Error> 
     )
     .fetch_one(pool)
     .await
-}
-
-/// A page of gonggus, and how many fit in all.
-pub async fn list(
-    pool: &PgPool,
-    filter: &GongguFilter,
-    page: PageRequest<Sort>,
-    now: DateTime<Utc>,
-) -> Result<(Vec<GongguRow>, i64), sqlx::Error> {
-    let mut count = QueryBuilder::new("SELECT count(*) FROM gonggus g WHERE g.deleted_at IS NULL");
-    narrow(&mut count, filter, now);
-    let total: i64 = count.build_query_scalar().fetch_one(pool).await?;
-    let mut rows = QueryBuilder::new(
-        "SELECT g.id, g.influencer_id, u.nickname, u.profile_image, g.title, g.description,
-                g.original_price, g.gonggu_price, g.discount_rate::float8 AS discount_rate,
-                g.open_at, g.close_at, g.closed_at, g.external_url, g.thumbnail, g.click_count,
-                g.created_at, g.updated_at
-         FROM gonggus g JOIN users u ON u.id = g.influencer_id WHERE g.deleted_at IS NULL",
-    );
-    narrow(&mut rows, filter, now);
-    let direction = match page.order {
-        Order::Asc => " ASC",
-        Order::Desc => " DESC",
-    };
-    // the id makes the order whole: no row stands on two pages
-    rows.push(" ORDER BY ").push(page.sort.column()).push(direction).push(", g.id").push(direction);
-    rows.push(" LIMIT ").push_bind(page.size).push(" OFFSET ").push_bind(page.offset());
-    let rows = rows.build_query_as::<GongguRow>().fetch_all(pool).await?;
-    Ok((rows, total))
-}
-
-fn narrow(query: &mut QueryBuilder<Postgres>, filter: &GongguFilter, now: DateTime<Utc>) {
-    if let Some(status) = filter.status {
-        query.push(" AND gonggu_status_at(g.open_at, g.close_at, g.closed_at, ").push_bind(now);
-        query.push(")::text = ").push_bind(status.as_str());
-    }
-    if let Some(influencer_id) = filter.influencer_id {
-        query.push(" AND g.influencer_id = ").push_bind(influencer_id);
-    }
-    if let Some(category) = filter.category {
-        query.push(
-            " AND EXISTS (SELECT 1 FROM gonggu_categories gc JOIN categories c ON c.id = gc.category_id
-               WHERE gc.gonggu_id = g.id AND ",
-        );
-        query.push_bind(category).push(" IN (c.id, c.parent_id))");
-    }
-    if let Some(text) = filter.q.as_deref().map(str::trim).filter(|text| !text.is_empty()) {
-        query.push(" AND strpos(lower(g.title), lower(").push_bind(text.replace('\0', "")).push(")) > 0");
-    }
 }

@@ -1,20 +1,22 @@
 //! `/gonggus`. A change is in force for `/go` of this process before its answer is sent.
 
 use crate::app::App;
-use crate::categories;
-use crate::gonggus::check;
-use crate::gonggus::queries::{self, Sort};
+use crate::gonggus::lists::ListQuery;
 use crate::gonggus::types::{
-    GongguCreate, GongguFilter, GongguListResponse, GongguResponse, GongguRow, GongguUpdate,
+    ClosingSoonParameters, GongguCreate, GongguDetailResponse, GongguFilter, GongguListResponse,
+    GongguResponse, GongguRow, GongguUpdate, ShelfFilter, Status,
 };
-use crate::http::auth::{AnyUser, VerifiedInfluencer};
+use crate::gonggus::{check, queries};
+use crate::http::auth::{AnyUser, MaybeUser, VerifiedInfluencer};
+use crate::http::conditional::Conditional;
 use crate::http::error::{ApiError, ErrorBody};
 use crate::http::extract::{JsonBody, Query};
-use crate::http::page::PageQuery;
+use crate::http::page::Order;
 use crate::users::types::UserRole;
 use axum::Json;
 use axum::extract::{Path, State};
-use chrono::{DateTime, Utc};
+use axum::response::Response;
+use chrono::{DateTime, Duration, Utc};
 use gonggumoa_analytics::postgres::begin::begin;
 use gonggumoa_core::ids::{GongguId, UserId};
 use http::StatusCode;
@@ -23,29 +25,105 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
+/// Who is not signed in may see what was a second ago: openings and closings are told to the second.
+const LIST_MAX_AGE_SECONDS: u32 = 1;
+const CLOSING_SOON_HOURS: i64 = 24;
+/// What closes later than in a week does not close soon.
+const CLOSING_SOON_MAX_HOURS: i64 = 168;
+
 /// The routes under `/gonggus`.
 pub fn router() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(read, update, delete))
+    OpenApiRouter::new()
+        .routes(routes!(list, create))
+        .routes(routes!(active))
+        .routes(routes!(upcoming))
+        .routes(routes!(closing_soon))
+        .routes(routes!(read, update, delete))
 }
 
 /// A page of gonggus.
 #[utoipa::path(get, path = "/gonggus", tag = "gonggus", params(GongguFilter), responses(
     (status = 200, body = GongguListResponse),
-    (status = 422, body = ErrorBody),
+    (status = 304, description = "`If-None-Match` names the present `ETag`"),
 ))]
 async fn list(
     State(app): State<App>,
+    conditional: Conditional,
     Query(filter): Query<GongguFilter>,
-) -> Result<Json<GongguListResponse>, ApiError> {
-    let page =
-        PageQuery { page: filter.page, size: filter.size, sort: filter.sort.clone(), order: filter.order };
-    let page = page.check(Sort::parse)?;
-    let now = app.clock.now();
-    let (rows, total) = queries::list(&app.pool, &filter, page, now.to_utc()).await?;
-    let mut connection = app.pool.acquire().await?;
-    let items = with_categories(&app, &mut connection, rows).await?;
-    let pages = page.pages(total);
-    Ok(Json(GongguListResponse { items, total, page: page.page, size: page.size, pages }))
+) -> Result<Response, ApiError> {
+    let query = ListQuery::new(filter, app.clock.now().to_utc())?;
+    listed(&app, &conditional, &query).await
+}
+
+/// What is open now.
+#[utoipa::path(get, path = "/gonggus/active", tag = "gonggus", params(ShelfFilter), responses(
+    (status = 200, body = GongguListResponse),
+    (status = 304, description = "`If-None-Match` names the present `ETag`"),
+))]
+async fn active(
+    State(app): State<App>,
+    conditional: Conditional,
+    Query(filter): Query<ShelfFilter>,
+) -> Result<Response, ApiError> {
+    let filter = soonest(filter.with_status(Status::Active), "close_at");
+    let query = ListQuery::new(filter, app.clock.now().to_utc())?;
+    listed(&app, &conditional, &query).await
+}
+
+/// What is still to open.
+#[utoipa::path(get, path = "/gonggus/upcoming", tag = "gonggus", params(ShelfFilter), responses(
+    (status = 200, body = GongguListResponse),
+    (status = 304, description = "`If-None-Match` names the present `ETag`"),
+))]
+async fn upcoming(
+    State(app): State<App>,
+    conditional: Conditional,
+    Query(filter): Query<ShelfFilter>,
+) -> Result<Response, ApiError> {
+    let filter = soonest(filter.with_status(Status::Scheduled), "open_at");
+    let query = ListQuery::new(filter, app.clock.now().to_utc())?;
+    listed(&app, &conditional, &query).await
+}
+
+/// What is open and closes soon.
+#[utoipa::path(get, path = "/gonggus/closing-soon", tag = "gonggus",
+    params(ShelfFilter, ClosingSoonParameters), responses(
+    (status = 200, body = GongguListResponse),
+    (status = 304, description = "`If-None-Match` names the present `ETag`"),
+))]
+async fn closing_soon(
+    State(app): State<App>,
+    conditional: Conditional,
+    Query(filter): Query<ShelfFilter>,
+    Query(soon): Query<ClosingSoonParameters>,
+) -> Result<Response, ApiError> {
+    let hours = soon.hours.unwrap_or(CLOSING_SOON_HOURS);
+    if !(1..=CLOSING_SOON_MAX_HOURS).contains(&hours) {
+        return Err(ApiError::field("hours", "1 이상 168 이하여야 합니다"));
+    }
+    let now = app.clock.now().to_utc();
+    let filter = soonest(filter.with_status(Status::Active), "close_at");
+    let query = ListQuery::new(filter, now)?.closing_until(now + Duration::hours(hours));
+    listed(&app, &conditional, &query).await
+}
+
+/// Unless asked otherwise, what comes first in time stands first.
+fn soonest(filter: GongguFilter, sort: &str) -> GongguFilter {
+    match filter.sort {
+        Some(_) => filter,
+        None => GongguFilter {
+            sort: Some(sort.to_owned()),
+            order: Some(filter.order.unwrap_or(Order::Asc)),
+            ..filter
+        },
+    }
+}
+
+async fn listed(app: &App, conditional: &Conditional, query: &ListQuery) -> Result<Response, ApiError> {
+    let total = query.count(&app.pool).await?;
+    let rows = query.rows(&app.pool).await?;
+    let answer = GongguListResponse::new(rows, total, query.page, query.now.into());
+    conditional.answer(&answer, LIST_MAX_AGE_SECONDS)
 }
 
 /// A new gonggu.
@@ -82,15 +160,30 @@ async fn create(
     Ok((StatusCode::CREATED, Json(response)))
 }
 
-/// One gonggu.
+/// One gonggu; signed in, with one's own bookmark and alarm.
 #[utoipa::path(get, path = "/gonggus/{id}", tag = "gonggus", params(("id" = Uuid, Path)), responses(
-    (status = 200, body = GongguResponse),
-    (status = 404, body = ErrorBody),
+    (status = 200, body = GongguDetailResponse),
+    (status = 304, description = "`If-None-Match` names the present `ETag`"),
+    (status = 404, body = ErrorBody, description = "`GONGGU_NOT_FOUND`, also while its influencer is suspended"),
 ))]
-async fn read(State(app): State<App>, Path(id): Path<String>) -> Result<Json<GongguResponse>, ApiError> {
+async fn read(
+    State(app): State<App>,
+    MaybeUser(user): MaybeUser,
+    conditional: Conditional,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
     let id = parse_id(&id)?;
+    let viewer_id = user.as_ref().map(|user| user.id.0);
     let mut connection = app.pool.acquire().await?;
-    Ok(Json(whole(&app, &mut connection, id).await?))
+    let row = queries::by_id(&mut connection, id, viewer_id).await?.ok_or(ApiError::GongguNotFound)?;
+    let is_admin = user.is_some_and(|user| user.role == UserRole::Admin);
+    if !row.is_shown && !is_admin {
+        return Err(ApiError::GongguNotFound);
+    }
+    let (bookmarked, alarm_minutes_before) = (row.bookmarked, row.alarm_minutes_before);
+    let gonggu = GongguResponse::new(row, app.clock.now());
+    let answer = GongguDetailResponse { gonggu, bookmarked, alarm_minutes_before };
+    conditional.answer(&answer, LIST_MAX_AGE_SECONDS)
 }
 
 /// Changes a gonggu; `closed: true` closes it now.
@@ -113,7 +206,7 @@ async fn update(
     check::categories(body.category_ids.as_deref())?;
     let mut transaction = begin(&app.pool).await?;
     queries::lock(&mut transaction, id).await?;
-    let row = queries::by_id(&mut transaction, id).await?.ok_or(ApiError::GongguNotFound)?;
+    let row = queries::by_id(&mut transaction, id, None).await?.ok_or(ApiError::GongguNotFound)?;
     permit(&user, row.influencer_id)?;
     let checked = check::update(&row, &body)?;
     let closed_at = closed_at(&row, body.closed, now);
@@ -142,7 +235,7 @@ async fn delete(
 ) -> Result<StatusCode, ApiError> {
     let id = parse_id(&id)?;
     let mut connection = app.pool.acquire().await?;
-    let row = queries::by_id(&mut connection, id).await?.ok_or(ApiError::GongguNotFound)?;
+    let row = queries::by_id(&mut connection, id, None).await?.ok_or(ApiError::GongguNotFound)?;
     drop(connection);
     permit(&user, row.influencer_id)?;
     if !queries::delete(&app.pool, id, app.clock.now().to_utc()).await? {
@@ -152,7 +245,7 @@ async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
-fn parse_id(id: &str) -> Result<Uuid, ApiError> {
+pub(crate) fn parse_id(id: &str) -> Result<Uuid, ApiError> {
     Uuid::try_parse(id).map_err(|_| ApiError::GongguNotFound)
 }
 
@@ -183,26 +276,10 @@ async fn in_force(app: &App, id: Uuid) {
     }
 }
 
-/// The answer to a call. A change reads it before its commit: after it nothing may fail any more.
+/// The answer to a change, read before its commit: after it nothing may fail any more.
 async fn whole(app: &App, connection: &mut PgConnection, id: Uuid) -> Result<GongguResponse, ApiError> {
-    let row = queries::by_id(connection, id).await?.ok_or(ApiError::GongguNotFound)?;
-    with_categories(app, connection, vec![row]).await?.pop().ok_or(ApiError::GongguNotFound)
-}
-
-async fn with_categories(
-    app: &App,
-    connection: &mut PgConnection,
-    rows: Vec<GongguRow>,
-) -> Result<Vec<GongguResponse>, ApiError> {
-    let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
-    let found = categories::queries::of_gonggus(connection, &ids).await?;
-    let now = app.clock.now();
-    let whole = |row: GongguRow| {
-        let own = found.iter().filter(|(id, _)| *id == row.id).map(|(_, category)| category.clone());
-        let own = own.collect();
-        GongguResponse::new(row, own, now)
-    };
-    Ok(rows.into_iter().map(whole).collect())
+    let row = queries::by_id(connection, id, None).await?.ok_or(ApiError::GongguNotFound)?;
+    Ok(GongguResponse::new(row, app.clock.now()))
 }
 
 #[cfg(test)]

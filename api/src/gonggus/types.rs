@@ -1,10 +1,12 @@
 //! Bodies of the gonggu calls.
 
 use crate::categories::types::CategoryResponse;
+use crate::http::page::{Order, PageRequest};
 use chrono::{DateTime, Utc};
 use gonggumoa_core::clock::UnixMillis;
 use gonggumoa_core::gonggu::{GongguStatus, status_at};
 use serde::{Deserialize, Serialize};
+use sqlx::types::Json;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
@@ -21,6 +23,21 @@ pub enum Status {
 }
 
 impl Status {
+    /// What a gonggu of these times is at a moment: the function that redirects and notifications use too.
+    pub fn at(
+        now: UnixMillis,
+        open_at: DateTime<Utc>,
+        close_at: DateTime<Utc>,
+        closed_at: Option<DateTime<Utc>>,
+    ) -> Self {
+        let closes_at = closed_at.map_or(close_at, |closed_at| closed_at.min(close_at));
+        match status_at(now, open_at.into(), closes_at.into()) {
+            GongguStatus::Scheduled => Self::Scheduled,
+            GongguStatus::Active => Self::Active,
+            GongguStatus::Closed => Self::Closed,
+        }
+    }
+
     /// The database's name of it.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -140,14 +157,9 @@ pub struct GongguResponse {
 }
 
 impl GongguResponse {
-    /// Adds what is not in its row.
-    pub fn new(row: GongguRow, categories: Vec<CategoryResponse>, now: UnixMillis) -> Self {
-        let closes_at = row.closed_at.map_or(row.close_at, |closed_at| closed_at.min(row.close_at));
-        let status = match status_at(now, row.open_at.into(), closes_at.into()) {
-            GongguStatus::Scheduled => Status::Scheduled,
-            GongguStatus::Active => Status::Active,
-            GongguStatus::Closed => Status::Closed,
-        };
+    /// Adds what is not in its row: what it is now.
+    pub fn new(row: GongguRow, now: UnixMillis) -> Self {
+        let status = Status::at(now, row.open_at, row.close_at, row.closed_at);
         Self {
             id: row.id,
             influencer_id: row.influencer_id,
@@ -167,7 +179,7 @@ impl GongguResponse {
             status,
             external_url: row.external_url,
             thumbnail: row.thumbnail,
-            categories,
+            categories: row.categories.0,
             click_count: row.click_count,
             created_at: row.created_at,
             updated_at: row.updated_at,
@@ -212,6 +224,29 @@ pub struct GongguRow {
     pub created_at: DateTime<Utc>,
     /// When it was last changed.
     pub updated_at: DateTime<Utc>,
+    /// Its categories by slot.
+    pub categories: Json<Vec<CategoryResponse>>,
+    /// Whether its owner is active: otherwise nobody but an admin is shown it.
+    #[sqlx(default)]
+    pub is_shown: bool,
+    /// Whether the asking person keeps it; `None`: nobody asked, or a list.
+    #[sqlx(default)]
+    pub bookmarked: Option<bool>,
+    /// The asking person's alarm.
+    #[sqlx(default)]
+    pub alarm_minutes_before: Option<i32>,
+}
+
+/// A gonggu as the asking person sees it.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct GongguDetailResponse {
+    /// The gonggu.
+    #[serde(flatten)]
+    pub gonggu: GongguResponse,
+    /// Whether the signed-in person keeps it; `null` without a sign-in.
+    pub bookmarked: Option<bool>,
+    /// The signed-in person's open alarm, in minutes before the opening.
+    pub alarm_minutes_before: Option<i32>,
 }
 
 /// What to list.
@@ -235,7 +270,51 @@ pub struct GongguFilter {
     /// `created_at` (default), `open_at`, `close_at`, `gonggu_price`, `discount_rate`, `click_count`.
     pub sort: Option<String>,
     /// `asc` or `desc` (default).
-    pub order: Option<crate::http::page::Order>,
+    pub order: Option<Order>,
+}
+
+/// What to list of the gonggus of one status.
+#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct ShelfFilter {
+    /// By owner.
+    pub influencer_id: Option<Uuid>,
+    /// By category; a parent takes its children.
+    pub category: Option<Uuid>,
+    /// Part of the title.
+    pub q: Option<String>,
+    /// From 1.
+    pub page: Option<i64>,
+    /// 1 to 100; 20 by default.
+    pub size: Option<i64>,
+    /// As in the list of all; by default what opens or closes first comes first.
+    pub sort: Option<String>,
+    /// `asc` or `desc`.
+    pub order: Option<Order>,
+}
+
+impl ShelfFilter {
+    /// The same as a filter of all gonggus.
+    pub fn with_status(self, status: Status) -> GongguFilter {
+        GongguFilter {
+            status: Some(status),
+            influencer_id: self.influencer_id,
+            category: self.category,
+            q: self.q,
+            page: self.page,
+            size: self.size,
+            sort: self.sort,
+            order: self.order,
+        }
+    }
+}
+
+/// How soon is soon.
+#[derive(Clone, Copy, Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct ClosingSoonParameters {
+    /// Closes within so many hours: 1 to 168; 24 by default.
+    pub hours: Option<i64>,
 }
 
 /// A page of gonggus.
@@ -251,4 +330,12 @@ pub struct GongguListResponse {
     pub size: i64,
     /// How many pages.
     pub pages: i64,
+}
+
+impl GongguListResponse {
+    /// A page as it is at a moment.
+    pub fn new<S>(rows: Vec<GongguRow>, total: i64, page: PageRequest<S>, now: UnixMillis) -> Self {
+        let items = rows.into_iter().map(|row| GongguResponse::new(row, now)).collect();
+        Self { items, total, page: page.page, size: page.size, pages: page.pages(total) }
+    }
 }

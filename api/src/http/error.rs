@@ -96,6 +96,30 @@ pub enum ApiError {
     /// No such banner.
     #[error("banner not found")]
     BannerNotFound,
+    /// The account runs gonggus already.
+    #[error("already an influencer")]
+    AlreadyInfluencer,
+    /// An application is being looked at already.
+    #[error("application pending")]
+    ApplicationPending,
+    /// The account has no application to decide.
+    #[error("application not pending")]
+    ApplicationNotPending,
+    /// Nobody subscribes to himself.
+    #[error("subscription to oneself")]
+    SelfSubscription,
+    /// There is no such subscription.
+    #[error("subscription not found")]
+    SubscriptionNotFound,
+    /// No such review.
+    #[error("review not found")]
+    ReviewNotFound,
+    /// The person has reviewed this gonggu already.
+    #[error("review exists")]
+    ReviewExists,
+    /// An alarm for the opening of what has opened.
+    #[error("gonggu already open")]
+    GongguAlreadyOpen,
     /// The route does not know the method.
     #[error("method not allowed")]
     MethodNotAllowed,
@@ -220,6 +244,24 @@ impl ApiError {
             Self::CategoryNotFound => (S::NOT_FOUND, "CATEGORY_NOT_FOUND", "카테고리를 찾을 수 없습니다"),
             Self::CouponNotFound => (S::NOT_FOUND, "COUPON_NOT_FOUND", "쿠폰을 찾을 수 없습니다"),
             Self::BannerNotFound => (S::NOT_FOUND, "BANNER_NOT_FOUND", "배너를 찾을 수 없습니다"),
+            Self::AlreadyInfluencer => {
+                (S::CONFLICT, "ALREADY_INFLUENCER", "이미 인플루언서로 등록되어 있습니다")
+            }
+            Self::ApplicationPending => {
+                (S::CONFLICT, "APPLICATION_PENDING", "이미 심사 중인 신청이 있습니다")
+            }
+            Self::ApplicationNotPending => {
+                (S::CONFLICT, "APPLICATION_NOT_PENDING", "심사를 기다리는 신청이 없습니다")
+            }
+            Self::SelfSubscription => (S::CONFLICT, "SELF_SUBSCRIPTION", "자기 자신은 구독할 수 없습니다"),
+            Self::SubscriptionNotFound => {
+                (S::NOT_FOUND, "SUBSCRIPTION_NOT_FOUND", "구독하고 있지 않은 인플루언서입니다")
+            }
+            Self::ReviewNotFound => (S::NOT_FOUND, "REVIEW_NOT_FOUND", "후기를 찾을 수 없습니다"),
+            Self::ReviewExists => (S::CONFLICT, "REVIEW_EXISTS", "이미 후기를 작성한 공구입니다"),
+            Self::GongguAlreadyOpen => {
+                (S::CONFLICT, "GONGGU_ALREADY_OPEN", "이미 오픈했거나 마감된 공구입니다")
+            }
             Self::MethodNotAllowed => {
                 (S::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", "허용되지 않은 요청 방식입니다")
             }
@@ -316,6 +358,14 @@ impl ApiError {
             | Self::InfluencerNotPending
             | Self::OwnAccount
             | Self::IdempotencyKeyReused
+            | Self::AlreadyInfluencer
+            | Self::ApplicationPending
+            | Self::ApplicationNotPending
+            | Self::SelfSubscription
+            | Self::SubscriptionNotFound
+            | Self::ReviewNotFound
+            | Self::ReviewExists
+            | Self::GongguAlreadyOpen
             | Self::MethodNotAllowed
             | Self::GongguNotActive
             | Self::PayloadTooLarge

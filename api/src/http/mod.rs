@@ -7,6 +7,7 @@
 pub mod address;
 pub mod auth;
 pub mod check;
+pub mod conditional;
 pub mod connection;
 mod contract;
 pub mod error;
@@ -19,3 +20,4 @@ pub mod page;
 pub mod request_id;
 pub mod server;
 pub mod settings;
+pub mod text;

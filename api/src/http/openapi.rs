@@ -2,7 +2,8 @@
 
 use crate::app::App;
 use crate::http::{contract, middleware};
-use crate::{admin, auth, banners, categories, coupons, gonggus, points, tracking, users};
+use crate::{admin, auth, banners, calendar, categories, coupons, gonggus, influencers, points, reviews};
+use crate::{subscriptions, tracking, users};
 use axum::{Json, Router};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
@@ -21,9 +22,17 @@ pub const PUBLIC: &[(&str, &str)] = &[
     ("post", "/auth/password/reset"),
     ("post", "/auth/refresh"),
     ("post", "/auth/signup"),
-    ("get", "/gonggus"),
-    ("get", "/gonggus/{id}"),
+    ("get", "/banners"),
+    ("get", "/calendar"),
     ("get", "/categories"),
+    ("get", "/gonggus"),
+    ("get", "/gonggus/active"),
+    ("get", "/gonggus/closing-soon"),
+    ("get", "/gonggus/upcoming"),
+    ("get", "/gonggus/{id}"),
+    ("get", "/gonggus/{id}/reviews"),
+    ("get", "/influencers"),
+    ("get", "/influencers/{id}"),
     ("get", "/go/{gonggu_id}"),
     ("post", "/tracking/click"),
 ];
@@ -43,6 +52,10 @@ pub const ROLES: &[&str] = &["user", "buyer", "influencer", "owner", "admin"];
         (name = "tracking", description = "클릭 기록과 통계"),
         (name = "gonggus", description = "공구"),
         (name = "categories", description = "카테고리"),
+        (name = "influencers", description = "인플루언서"),
+        (name = "subscriptions", description = "구독"),
+        (name = "calendar", description = "캘린더"),
+        (name = "reviews", description = "후기"),
         (name = "auth", description = "로그인"),
         (name = "users", description = "회원"),
         (name = "points", description = "포인트"),
@@ -74,6 +87,11 @@ fn api() -> (Router<App>, utoipa::openapi::OpenApi) {
         .merge(categories::routes::router())
         .merge(categories::admin_routes::router())
         .merge(gonggus::routes::router())
+        .merge(gonggus::marks::routes::router())
+        .merge(influencers::routes::router())
+        .merge(subscriptions::routes::router())
+        .merge(calendar::routes::router())
+        .merge(reviews::routes::router())
         .merge(tracking::routes::router())
         .merge(points::routes::router())
         .merge(coupons::routes::router())

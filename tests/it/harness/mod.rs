@@ -7,6 +7,7 @@
 
 pub(crate) mod agents;
 pub(crate) mod api;
+pub(crate) mod catalog;
 pub(crate) mod database;
 pub(crate) mod deployment;
 pub(crate) mod ledger;

@@ -1,11 +1,15 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 use super::*;
 use crate::auth::identity::Identity;
+use crate::gonggus::testing::Catalog;
 use crate::test_support::{app_on, no_database};
-use crate::tracking::links::Settled;
+use crate::tracking::links::{Link, Settled};
 use crate::users::types::UserStatus;
+use http::Method;
 use sqlx::PgPool;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
 
 /// The links' database is away, the catalog's is not: as if it went between commit and read.
 #[sqlx::test(migrations = "../migrations/postgres")]
@@ -43,4 +47,68 @@ async fn what_is_stored_is_answered_as_stored(pool: PgPool) {
     assert!(updated.is_ok());
     let deleted = delete(State(app.clone()), AnyUser(user), path()).await;
     assert_eq!(deleted.unwrap(), StatusCode::NO_CONTENT);
+}
+
+/// Another process on the same database: its own links, its own listener.
+#[sqlx::test(migrations = "../migrations/postgres")]
+async fn a_change_is_in_force_on_another_process_within_a_second(pool: PgPool) {
+    let here = Catalog::new(pool.clone());
+    let (elsewhere, _) = app_on(pool.clone(), pool.clone(), None);
+    let stop = CancellationToken::new();
+    let following = tokio::spawn(Arc::clone(&elsewhere.links).run(stop.clone()));
+    let owner = here.person(UserRole::Influencer).await;
+    within("the other process listens", Duration::from_secs(20), || elsewhere.links.is_synced()).await;
+    let body = serde_json::json!({
+        "title": "공구", "original_price": 10_000, "gonggu_price": 9_000,
+        "open_at": "2026-11-01T00:00:00Z", "close_at": "2026-12-01T00:00:00Z",
+        "external_url": "https://shop.example.com/p",
+    });
+    let made = here.make("/gonggus", &owner, Some(body)).await;
+    let id: Uuid = made["id"].as_str().unwrap().parse().unwrap();
+    let link = |read: fn(&Link) -> String| {
+        let links = Arc::clone(&elsewhere.links);
+        move || links.with(GongguId(id), read)
+    };
+    let url = link(|link| link.external_url.to_string());
+    let is_open = link(|link| (link.opens_at < link.closes_at).to_string());
+    reached("a new one", || url().as_deref() == Some("https://shop.example.com/p")).await;
+    assert_eq!(is_open().as_deref(), Some("true"));
+
+    let change = async |body: serde_json::Value| {
+        let answer = here.call(Method::PUT, &format!("/gonggus/{id}"), Some(&owner), Some(body)).await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
+    };
+    change(serde_json::json!({"external_url": "https://other.example.com/q"})).await;
+    reached("another address", || url().as_deref() == Some("https://other.example.com/q")).await;
+    change(serde_json::json!({"closed": true})).await;
+    reached("an early close", || is_open().as_deref() == Some("false")).await;
+    change(serde_json::json!({"closed": false})).await;
+    reached("taken back", || is_open().as_deref() == Some("true")).await;
+    let stand = async |status: &'static str| {
+        let statement = "UPDATE users SET status = $2::user_status WHERE id = $1";
+        sqlx::query(statement).bind(owner.id).bind(status).execute(&pool).await.unwrap();
+    };
+    stand("suspended").await;
+    reached("a suspension", || is_open().as_deref() == Some("false")).await;
+    stand("active").await;
+    reached("its end", || is_open().as_deref() == Some("true")).await;
+    here.app.identities.forget(UserId(owner.id));
+    let deleted = here.call(Method::DELETE, &format!("/gonggus/{id}"), Some(&owner), None).await;
+    assert_eq!(deleted.status, StatusCode::NO_CONTENT);
+    reached("a deletion", || url().is_none()).await;
+    stop.cancel();
+    following.await.unwrap();
+}
+
+/// Waits for it, no longer than a change may take.
+async fn reached(what: &str, holds: impl Fn() -> bool) {
+    within(what, Duration::from_secs(1), holds).await;
+}
+
+async fn within(what: &str, deadline: Duration, holds: impl Fn() -> bool) {
+    let started = Instant::now();
+    while !holds() {
+        assert!(started.elapsed() < deadline, "{what}: not within {deadline:?}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }

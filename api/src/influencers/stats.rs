@@ -1,0 +1,90 @@
+//! The figures of an influencer's gonggus: each, and together.
+//!
+//! Problem: somebody may have thousands of gonggus, and each may be asked about ten thousand buckets. So an
+//! answer is about a page of them, a few are asked about at a time, and their series are summed as they come:
+//! memory is that of a few series, whatever the page.
+
+use crate::http::error::ApiError;
+use crate::tracking::figures::{Figures, GongguStats, SeriesPoint, StatsQuery};
+use crate::tracking::range::Range;
+use futures::{StreamExt, TryStreamExt};
+use gonggumoa_core::clock::UnixMillis;
+use gonggumoa_core::ids::GongguId;
+use gonggumoa_core::judge::totals::Counts;
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// So many are asked about at a time: one person's figures must not take all connections.
+const AT_ONCE: usize = 4;
+
+/// The figures of one gonggu, without its series.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Each {
+    /// Its clicks in the range.
+    pub totals: Counts,
+    /// Estimate of their distinct visitors.
+    pub unique_visitors: u64,
+}
+
+/// The figures of some gonggus.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Together {
+    /// Of each, in the order in which they were asked for.
+    pub each: Vec<Each>,
+    /// The sum of all.
+    pub totals: Counts,
+    /// The sum of all, bucket by bucket.
+    pub series: Vec<SeriesPoint>,
+    /// Up to when every click of all of them is in the figures.
+    pub complete_through: Option<UnixMillis>,
+}
+
+/// Asks about each and sums.
+pub async fn together(
+    figures: &Arc<dyn Figures>,
+    gonggu_ids: &[GongguId],
+    range: Range,
+) -> Result<Together, ApiError> {
+    let ask = |gonggu_id| {
+        let figures = Arc::clone(figures);
+        async move {
+            let Range { from, to, interval, tz } = range;
+            figures.gonggu_stats(&StatsQuery { gonggu_id, from, to, interval, tz }).await
+        }
+    };
+    if gonggu_ids.is_empty() {
+        // nobody's clicks: the same buckets, all empty
+        let mut sum = Together::default();
+        sum.add(&ask(GongguId(Uuid::nil())).await?);
+        return Ok(Together { each: Vec::new(), ..sum });
+    }
+    let answers = futures::stream::iter(gonggu_ids.iter().copied().map(ask)).buffered(AT_ONCE);
+    let sum = answers.try_fold(Together::default(), |mut sum, stats| async move {
+        sum.add(&stats);
+        Ok(sum)
+    });
+    Ok(sum.await?)
+}
+
+impl Together {
+    /// Adds one gonggu's.
+    fn add(&mut self, stats: &GongguStats) {
+        self.each.push(Each { totals: stats.totals, unique_visitors: stats.unique_visitors });
+        self.totals = sum(&self.totals, &stats.totals);
+        if self.series.is_empty() {
+            self.series.clone_from(&stats.series);
+        } else {
+            // the same range, interval and zone: the same buckets
+            for (point, other) in self.series.iter_mut().zip(&stats.series) {
+                point.counts = sum(&point.counts, &other.counts);
+            }
+        }
+        let least = self.complete_through.map_or(stats.complete_through, |at| at.min(stats.complete_through));
+        self.complete_through = Some(least);
+    }
+}
+
+fn sum(one: &Counts, other: &Counts) -> Counts {
+    let (one, other) = (one.to_array(), other.to_array());
+    Counts::from_array(std::array::from_fn(|index| one[index].saturating_add(other[index])))
+}

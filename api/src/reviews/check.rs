@@ -1,0 +1,106 @@
+//! What a review must be, whether new or changed.
+
+use crate::http::check::Checks;
+use crate::http::error::ApiError;
+use crate::http::text::TextRule;
+use crate::reviews::types::{ReviewCreate, ReviewRow, ReviewUpdate};
+
+/// More pictures no page shows.
+const IMAGES_MAX: usize = 10;
+const IMAGE_MAX_CHARS: usize = 500;
+const CONTENT: TextRule = TextRule { field: "content", chars_min: 1, chars_max: 2_000, lines: true };
+
+/// A review that may be stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CheckedReview {
+    /// 1 to 5.
+    pub rating: i16,
+    /// Trimmed, in NFC.
+    pub content: String,
+    /// Addresses of pictures.
+    pub images: Vec<String>,
+}
+
+/// Checks a new one.
+pub fn create(body: ReviewCreate) -> Result<CheckedReview, ApiError> {
+    let mut checks = Checks::new();
+    let rating = checks.required(body.rating, "rating");
+    let rating = rating.map(|rating| i16::try_from(rating).ok().filter(|rating| (1..=5).contains(rating)));
+    checks.ensure(rating != Some(None), "rating", "1 이상 5 이하여야 합니다");
+    let content = checks.required(body.content, CONTENT.field);
+    let content = content.map(|content| CONTENT.check(&content, &mut checks));
+    let images = body.images.unwrap_or_default();
+    checks.ensure(images.len() <= IMAGES_MAX, "images", "10개 이하여야 합니다");
+    let are_pictures = images.iter().all(|image| is_picture(image));
+    checks.ensure(are_pictures, "images", "500자 이하의 http(s) 이미지 주소여야 합니다");
+    checks.finish()?;
+    match (rating.flatten(), content) {
+        (Some(rating), Some(content)) => Ok(CheckedReview { rating, content, images }),
+        _ => Err(ApiError::Malformed),
+    }
+}
+
+/// Checks what `row` becomes by a change.
+pub fn update(row: ReviewRow, body: ReviewUpdate) -> Result<CheckedReview, ApiError> {
+    create(ReviewCreate {
+        rating: body.rating.or(Some(row.rating.into())),
+        content: body.content.or(Some(row.content)),
+        images: body.images.or(Some(row.images.0)),
+    })
+}
+
+fn is_picture(address: &str) -> bool {
+    let is_http = url::Url::parse(address).is_ok_and(|url| {
+        matches!(url.scheme(), "http" | "https") && url.username().is_empty() && url.password().is_none()
+    });
+    is_http
+        && (address.starts_with("https://") || address.starts_with("http://"))
+        && address.chars().count() <= IMAGE_MAX_CHARS
+        && !address.chars().any(|c| c.is_control() || c.is_whitespace() || c == '\\')
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use super::*;
+
+    fn body() -> ReviewCreate {
+        ReviewCreate {
+            rating: Some(5),
+            content: Some(" 맛있어요\n또 살게요 ".to_owned()),
+            images: Some(vec!["https://cdn.shop.kr/1.webp".to_owned()]),
+        }
+    }
+
+    fn refused(change: impl FnOnce(&mut ReviewCreate)) -> Vec<String> {
+        let mut body = body();
+        change(&mut body);
+        match create(body) {
+            Err(ApiError::Validation(fields)) => fields.into_iter().map(|field| field.field.into()).collect(),
+            other => panic!("not refused: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_good_one_is_trimmed() {
+        assert_eq!(create(body()).unwrap().content, "맛있어요\n또 살게요");
+    }
+
+    #[test]
+    fn every_fault_is_named() {
+        for rating in [0, 6, -1, 1 << 40] {
+            assert_eq!(refused(|b| b.rating = Some(rating)), ["rating"]);
+        }
+        for content in ["", "   ", "a\0b", &"가".repeat(2_001)] {
+            assert_eq!(refused(|b| b.content = Some(content.to_owned())), ["content"]);
+        }
+        assert_eq!(refused(|b| b.images = Some(vec!["https://a.kr/".to_owned(); 11])), ["images"]);
+        let long = format!("https://a.kr/{}", "a".repeat(500));
+        for image in
+            ["javascript:alert(1)", "/x.png", "data:image/png;base64,", "https://", "ftp://a.kr/x", &long]
+        {
+            assert_eq!(refused(|b| b.images = Some(vec![image.to_owned()])), ["images"], "{image}");
+        }
+        assert_eq!(refused(|b| *b = ReviewCreate::default()), ["rating", "content"]);
+    }
+}
