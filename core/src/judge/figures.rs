@@ -146,7 +146,10 @@ impl Fresh {
             let host = host_of(&entry.click.referer);
             match place_of(&self.referrers, &host) {
                 Some(at) => self.referrers[at].1 += 1,
-                None => self.referrers.push((host.into(), 1)),
+                None => {
+                    self.referrers.reserve_exact(1);
+                    self.referrers.push((host.into(), 1));
+                }
             }
         }
         self.position = entry.position;

@@ -16,9 +16,9 @@
 use crate::clock::UnixMillis;
 
 /// Entries of a shard on average, at most, before the number of shards doubles.
-const SHARD_ENTRIES_MAX: usize = 32;
+const SHARD_ENTRIES_MAX: usize = 48;
 /// Fewer than these on average, and it is halved.
-const SHARD_ENTRIES_MIN: usize = 8;
+const SHARD_ENTRIES_MIN: usize = 12;
 /// A full shard gets room for a sixth more: less would be given too often, more would stand empty.
 const SHARD_GROWTH: usize = 6;
 /// A shard that is emptier than this many quarters gives room back.
@@ -345,6 +345,11 @@ impl<T: Windowed> Generations<T> {
             self.others.len() - 1
         });
         &mut self.others[at]
+    }
+
+    /// Whether there is none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.one.is_none()
     }
 
     /// All of them.
