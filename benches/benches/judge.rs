@@ -14,6 +14,10 @@ use gonggumoa_core::judge::{GongguState, Rules};
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
+/// The program's own.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// 40 s of log time at the rate below: longer than any cache, shorter than the duplicate window.
 const CLICKS: u64 = 400_000;
 const CLICKS_PER_SECOND: u64 = 10_000;

@@ -62,6 +62,13 @@ struct Slot {
     index: usize,
     scope: LimitScope,
     clicks: Generations<Tallies>,
+    /// Made with the first signed-in click: most gonggus are clicked signed out.
+    members: Option<Box<Members>>,
+}
+
+/// What one limit remembers of signed-in clicks.
+#[derive(Clone, Debug, Default)]
+struct Members {
     firsts: Generations<Tallies>,
     seen: Generations<Seen>,
 }
@@ -93,7 +100,8 @@ impl Slot {
         match who.user {
             Some(user) if who.trusted => {
                 let seen = key_of(who.scoped(limit.scope)) ^ user;
-                let before = self.seen.iter().any(|members| members.has(seen, now));
+                let mut all = self.members.iter().flat_map(|members| members.seen.iter());
+                let before = all.any(|members| members.has(seen, now));
                 if before { BurstCount::Click } else { BurstCount::MemberFirst }
             }
             _ => BurstCount::Click,
@@ -104,12 +112,16 @@ impl Slot {
     fn enter(&mut self, limit: &BurstLimit, who: &Burster, count: BurstCount, now: UnixMillis) -> u32 {
         let key = key_of(who.scoped(limit.scope));
         if let Some(user) = who.user {
-            self.seen.of_window(limit.window_millis, |_| true).add(key ^ user, now);
+            let members = self.members.get_or_insert_default();
+            members.seen.of_window(limit.window_millis, |_| true).add(key ^ user, now);
         }
         match count {
             BurstCount::None => 0,
             BurstCount::Click => add(&mut self.clicks, limit.window_millis, key, now),
-            BurstCount::MemberFirst => add(&mut self.firsts, limit.window_millis, key, now),
+            BurstCount::MemberFirst => {
+                let members = self.members.get_or_insert_default();
+                add(&mut members.firsts, limit.window_millis, key, now)
+            }
         }
     }
 }
@@ -150,22 +162,31 @@ impl Bursts {
     pub(super) fn expire(&mut self, now: UnixMillis) {
         for slot in &mut self.0 {
             slot.clicks.expire(now);
-            slot.firsts.expire(now);
-            slot.seen.expire(now);
+            if let Some(members) = &mut slot.members {
+                members.firsts.expire(now);
+                members.seen.expire(now);
+            }
         }
     }
 
     pub(super) fn shrink(&mut self) {
         for slot in &mut self.0 {
             slot.clicks.shrink();
-            slot.firsts.shrink();
-            slot.seen.shrink();
+            if let Some(members) = &mut slot.members {
+                members.firsts.shrink();
+                members.seen.shrink();
+                if members.firsts.is_empty() && members.seen.is_empty() {
+                    slot.members = None;
+                }
+            }
         }
     }
 
     pub(super) fn memory_bytes(&self) -> usize {
-        let held =
-            |slot: &Slot| slot.clicks.memory_bytes() + slot.firsts.memory_bytes() + slot.seen.memory_bytes();
+        let of_members = |members: &Members| {
+            size_of::<Members>() + members.firsts.memory_bytes() + members.seen.memory_bytes()
+        };
+        let held = |slot: &Slot| slot.clicks.memory_bytes() + slot.members.as_deref().map_or(0, of_members);
         self.0.capacity() * size_of::<Slot>() + self.0.iter().map(held).sum::<usize>()
     }
 
@@ -177,14 +198,15 @@ impl Bursts {
             let mut line = |kind: u64, window_millis: i64, key: u64, at: UnixMillis, here: u64| {
                 lines.push([head, kind, window_millis.cast_unsigned(), key, at.0.cast_unsigned(), here]);
             };
-            for (kind, counts) in [(1, &slot.clicks), (2, &slot.firsts)] {
-                for tallies in counts.iter() {
+            let members = slot.members.as_deref();
+            for (kind, counts) in [(1, Some(&slot.clicks)), (2, members.map(|members| &members.firsts))] {
+                for tallies in counts.into_iter().flat_map(Generations::iter) {
                     let window_millis = tallies.window_millis();
                     tallies.each_live(now, |key, at, here| line(kind, window_millis, key, at, here));
                 }
             }
-            for members in slot.seen.iter() {
-                members.each_live(now, |key, at| line(3, members.window_millis(), key, at, 1));
+            for seen in members.into_iter().flat_map(|members| members.seen.iter()) {
+                seen.each_live(now, |key, at| line(3, seen.window_millis(), key, at, 1));
             }
         }
         lines.sort_unstable();
@@ -195,13 +217,7 @@ impl Bursts {
     fn slot(&mut self, index: usize, scope: LimitScope) -> &mut Slot {
         let known = self.0.iter().position(|slot| slot.index == index && slot.scope == scope);
         let at = known.unwrap_or_else(|| {
-            let slot = Slot {
-                index,
-                scope,
-                clicks: Generations::default(),
-                firsts: Generations::default(),
-                seen: Generations::default(),
-            };
+            let slot = Slot { index, scope, clicks: Generations::default(), members: None };
             self.0.reserve_exact(1);
             self.0.push(slot);
             self.0.len() - 1

@@ -128,19 +128,13 @@ struct MarkSlot {
     word: u64,
 }
 
-/// States of a mark; none is zero, which is an empty slot.
+/// States of a mark.
 const OF_MEMBER: u64 = 1;
 const SIGNED_OUT: u64 = 2;
 const TAKEN: u64 = 3;
 const STATE_BITS: u32 = 2;
 
 impl Slot for MarkSlot {
-    const EMPTY: Self = Self { key: 0, word: 0 };
-
-    fn is_empty(self) -> bool {
-        self.word == 0
-    }
-
     fn hash(self, _: WindowClock) -> u64 {
         self.key
     }
@@ -169,8 +163,8 @@ impl MarkTable {
     /// The live mark of a key, and its time.
     fn get(&self, key: u64, now: UnixMillis) -> Option<(Mark, UnixMillis)> {
         let clock = self.table.clock();
-        let slot = self.table.find(key, |slot| slot.key == key)?;
-        clock.is_live(slot.stamp(clock), now).then(|| self.unpack(slot, now))
+        let slot = self.table.get(key).first()?;
+        clock.is_live(slot.stamp(clock), now).then(|| self.unpack(*slot, now))
     }
 
     fn unpack(&self, slot: MarkSlot, now: UnixMillis) -> (Mark, UnixMillis) {
@@ -183,7 +177,7 @@ impl MarkTable {
     }
 
     /// The caller has asked whether the position fits.
-    fn put(&mut self, key: u64, mark: Mark, at: UnixMillis, now: UnixMillis) {
+    fn put(&mut self, key: u64, mark: Mark, at: UnixMillis) {
         if self.table.is_empty() {
             self.base = mark.position;
         }
@@ -194,16 +188,7 @@ impl MarkTable {
             (false, false) => OF_MEMBER,
         };
         let above = mark.position.0.wrapping_sub(self.base.0) << STATE_BITS | state;
-        let slot = MarkSlot { key, word: above << clock.bits() | clock.stamp(at) };
-        self.table.put(slot, at, now, |other| other.key == key);
-    }
-
-    fn remove(&mut self, key: u64, now: UnixMillis) {
-        let clock = self.table.clock();
-        let dead = clock.expired(now);
-        self.table.change(key, |slot| {
-            (slot.key == key).then_some(MarkSlot { word: slot.word & !clock.mask() | dead, ..slot })
-        });
+        self.table.set(MarkSlot { key, word: above << clock.bits() | clock.stamp(at) }, at);
     }
 }
 
@@ -256,7 +241,7 @@ impl Marks {
         if !mark.signed_out || mark.taken {
             return None;
         }
-        self.take(identity.address_agent, user, found, now);
+        self.take(identity.address_agent, user, found);
         Some(Repeat { of: DuplicateOf { position: mark.position, judged_at: at }, took_mark: true })
     }
 
@@ -269,9 +254,9 @@ impl Marks {
         window_millis: i64,
     ) {
         let mark = Mark { position, signed_out: identity.user.is_none(), taken: false };
-        self.put(identity.address_agent, (mark, now, window_millis), now);
+        self.put(identity.address_agent, (mark, now, window_millis));
         if let Some(user) = identity.user {
-            self.put(user, (mark, now, window_millis), now);
+            self.put(user, (mark, now, window_millis));
         }
     }
 
@@ -281,7 +266,7 @@ impl Marks {
         if let (Some(user), Some(found)) = (identity.user, self.get(identity.address_agent, now))
             && found.0.position == of.position
         {
-            self.take(identity.address_agent, user, found, now);
+            self.take(identity.address_agent, user, found);
         }
     }
 
@@ -324,23 +309,23 @@ impl Marks {
     }
 
     /// The user is marked with the taken mark's own time, maker and window.
-    fn take(&mut self, key: u64, user: u64, (mark, at, window_millis): Found, now: UnixMillis) {
-        self.put(key, (Mark { taken: true, ..mark }, at, window_millis), now);
+    fn take(&mut self, key: u64, user: u64, (mark, at, window_millis): Found) {
+        self.put(key, (Mark { taken: true, ..mark }, at, window_millis));
         let for_user = Mark { signed_out: false, taken: false, ..mark };
-        self.put(user, (for_user, at, window_millis), now);
+        self.put(user, (for_user, at, window_millis));
     }
 
-    fn put(&mut self, key: u64, (mark, at, window_millis): Found, now: UnixMillis) {
+    fn put(&mut self, key: u64, (mark, at, window_millis): Found) {
         let fits = |marks: &MarkTable| marks.fits(mark.position);
         let mut is_placed = false;
         for marks in self.0.iter_mut() {
             if !is_placed && marks.window_millis() == window_millis && fits(marks) {
                 is_placed = true;
             } else {
-                marks.remove(key, now);
+                marks.table.remove(key);
             }
         }
-        self.0.of_window(window_millis, fits).put(key, mark, at, now);
+        self.0.of_window(window_millis, fits).put(key, mark, at);
     }
 }
 

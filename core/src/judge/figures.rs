@@ -1,8 +1,13 @@
 //! The rollup rows of one gonggu that are in memory: absolute values, so that a row must be complete
 //! before it is written to.
 //!
-//! Invariant: a row that may exist in the store is never begun anew. `stored_horizon` is the latest
-//! start of any row that the store may hold and memory does not; what starts after it is new.
+//! Clicks come minute by minute, so they are gathered ([`Fresh`]) and entered into the rows of their minute,
+//! hour and day together: when a click of another minute comes, when the rows are taken, when many
+//! visitors have gathered. The rows are the same whenever that is.
+//!
+//! Invariants: a row that may exist in the store is never begun anew. `stored_horizon` is the latest
+//! start of any row that the store may hold and memory does not; what starts after it is new. While
+//! clicks are gathered, the rows that they belong to are the open ones.
 
 use super::totals::{Counts, OTHER_HOSTS, REFERRER_HOSTS_MAX, Rollup, RollupKey, RollupLevel, VisitorSketch};
 use crate::click::{Device, RawClick, Verdict};
@@ -12,14 +17,21 @@ use std::collections::BTreeMap;
 
 /// The longest name that DNS allows; what is longer is no host.
 const HOST_BYTES_MAX: usize = 253;
+/// Visitors gathered before they are entered: enough for one after the other to be in the cache.
+const FRESH_VISITORS_MAX: usize = 64;
+/// Hosts gathered before they are entered: they are searched for every billable click.
+const FRESH_HOSTS_MAX: usize = 16;
+
+/// Billable clicks by host. A plain list, the first seen first: rows name few hosts, and clicks in a row
+/// come from the same ones.
+type Hosts = Vec<(Box<str>, u64)>;
 
 #[derive(Clone, Debug)]
 struct Row {
     at: UnixMillis,
     counts: Counts,
     visitors: VisitorSketch,
-    /// A plain list: rows name few hosts, and clicks in a row come from the same ones.
-    referrers: Vec<(Box<str>, u64)>,
+    referrers: Hosts,
     devices: [u64; 4],
     /// Kept in memory until the store is past this position.
     needed_through: Position,
@@ -33,10 +45,25 @@ struct Level {
     others: BTreeMap<UnixMillis, Row>,
 }
 
+/// What the clicks since the last entering add to the three open rows.
+#[derive(Clone, Debug, Default)]
+struct Fresh {
+    /// The minute of the open rows, if they were opened for one.
+    minute: Option<UnixMillis>,
+    counts: Counts,
+    /// In the order of arrival; a visitor may stand here more than once.
+    visitors: Vec<u64>,
+    referrers: Hosts,
+    devices: [u64; 4],
+    /// Of the last click.
+    position: Position,
+}
+
 /// See the module.
 #[derive(Clone, Debug)]
 pub(super) struct Rows {
     levels: [Level; 3],
+    fresh: Fresh,
     stored_horizon: UnixMillis,
 }
 
@@ -64,24 +91,22 @@ impl Row {
         }
     }
 
-    fn add(&mut self, entry: &Entry<'_>, host: &str) {
-        self.counts.add(entry.verdict);
-        if let Some(visitor) = entry.visitor {
-            self.visitors.insert(visitor);
+    /// Adds all of `fresh` but its visitors.
+    fn add(&mut self, fresh: &Fresh) {
+        self.counts.add_all(&fresh.counts);
+        for (all, more) in self.devices.iter_mut().zip(fresh.devices) {
+            *all += more;
         }
-        if entry.verdict == Verdict::Billable {
-            self.devices[device_index(entry.device)] += 1;
-            self.add_host(host);
+        for (host, clicks) in &fresh.referrers {
+            self.add_host(host, *clicks);
         }
-        self.needed_through = entry.position;
+        self.needed_through = fresh.position;
         self.changed = true;
     }
 
-    fn add_host(&mut self, host: &str) {
-        let known =
-            |hosts: &[(Box<str>, u64)], host: &str| hosts.iter().position(|(name, _)| **name == *host);
-        let at = known(&self.referrers, host).or_else(|| {
-            let others = known(&self.referrers, OTHER_HOSTS);
+    fn add_host(&mut self, host: &str, clicks: u64) {
+        let at = place_of(&self.referrers, host).or_else(|| {
+            let others = place_of(&self.referrers, OTHER_HOSTS);
             let named = self.referrers.len() - usize::from(others.is_some());
             if named >= REFERRER_HOSTS_MAX && others.is_some() {
                 return others;
@@ -91,13 +116,47 @@ impl Row {
             Some(self.referrers.len() - 1)
         });
         if let Some(at) = at {
-            self.referrers[at].1 += 1;
+            self.referrers[at].1 += clicks;
         }
     }
 
     fn memory_bytes(&self) -> usize {
-        let hosts: usize = self.referrers.iter().map(|(host, _)| host.len()).sum();
-        self.visitors.memory_bytes() + self.referrers.capacity() * size_of::<(Box<str>, u64)>() + hosts
+        self.visitors.memory_bytes() + hosts_bytes(&self.referrers)
+    }
+}
+
+fn place_of(hosts: &Hosts, host: &str) -> Option<usize> {
+    hosts.iter().position(|(name, _)| **name == *host)
+}
+
+fn hosts_bytes(hosts: &Hosts) -> usize {
+    hosts.capacity() * size_of::<(Box<str>, u64)>() + hosts.iter().map(|(host, _)| host.len()).sum::<usize>()
+}
+
+impl Fresh {
+    fn add(&mut self, entry: &Entry<'_>) {
+        self.counts.add(entry.verdict);
+        if let Some(visitor) = entry.visitor
+            && self.visitors.last() != Some(&visitor)
+        {
+            self.visitors.push(visitor);
+        }
+        if entry.verdict == Verdict::Billable {
+            self.devices[device_index(entry.device)] += 1;
+            let host = host_of(&entry.click.referer);
+            match place_of(&self.referrers, &host) {
+                Some(at) => self.referrers[at].1 += 1,
+                None => {
+                    self.referrers.reserve_exact(1);
+                    self.referrers.push((host.into(), 1));
+                }
+            }
+        }
+        self.position = entry.position;
+    }
+
+    fn is_empty(&self) -> bool {
+        self.counts.gross() == 0
     }
 }
 
@@ -129,12 +188,19 @@ impl Level {
 impl Rows {
     /// No rows in memory; the store may hold some that start at or before `stored_horizon`.
     pub(super) fn new(stored_horizon: UnixMillis) -> Self {
-        Self { levels: Default::default(), stored_horizon }
+        Self { levels: Default::default(), fresh: Fresh::default(), stored_horizon }
     }
 
     /// Rows of this click's time that the store may hold and memory does not.
     pub(super) fn missing(&self, click: &RawClick) -> Vec<RollupKey> {
         let mut missing = Vec::new();
+        let starts = |level| RollupKey::starts(level, click.clicked_at);
+        // A day begins no later than its hours and minutes.
+        if self.fresh.minute == Some(starts(RollupLevel::Minute))
+            || starts(RollupLevel::Day) > self.stored_horizon
+        {
+            return missing;
+        }
         for (level, rows) in RollupLevel::ALL.into_iter().zip(&self.levels) {
             let key = RollupKey::of(click.gonggu_id, level, click.clicked_at);
             if key.at <= self.stored_horizon && rows.get(key.at).is_none() {
@@ -161,16 +227,62 @@ impl Rows {
         level.others.insert(key.at, taken);
     }
 
-    /// Adds a click to its minute, hour and day.
+    /// Adds a click to its minute, hour and day. `all` are the visitors of the whole gonggu.
     ///
     /// # Panics
     ///
     /// When a row that the store may hold was not taken in before (see [`Rows::missing`]): beginning
     /// it anew would overwrite its figures, so the fold stops instead.
-    pub(super) fn add(&mut self, entry: &Entry<'_>) {
-        let host = if entry.verdict == Verdict::Billable { host_of(&entry.click.referer) } else { "".into() };
+    pub(super) fn add(&mut self, entry: &Entry<'_>, all: &mut VisitorSketch) {
+        let minute = RollupKey::starts(RollupLevel::Minute, entry.click.clicked_at);
+        if self.fresh.minute != Some(minute) || self.fresh.referrers.len() >= FRESH_HOSTS_MAX {
+            self.enter(all);
+            self.open(entry.click.clicked_at);
+            self.fresh.minute = Some(minute);
+        }
+        self.fresh.add(entry);
+        if self.fresh.visitors.len() >= FRESH_VISITORS_MAX {
+            self.enter_visitors(all);
+        }
+    }
+
+    /// Enters what was gathered into the open rows.
+    pub(super) fn enter(&mut self, all: &mut VisitorSketch) {
+        if self.fresh.is_empty() {
+            return;
+        }
+        self.enter_visitors(all);
+        let fresh = &mut self.fresh;
+        for row in self.levels.iter_mut().filter_map(|level| level.open.as_mut()) {
+            row.add(fresh);
+        }
+        fresh.counts = Counts::default();
+        fresh.devices = [0; 4];
+        fresh.referrers.clear();
+    }
+
+    /// Every visitor of a minute is one of its hour, its day and the gonggu, so a sketch that a visitor
+    /// does not change tells that the longer ones know of it too.
+    fn enter_visitors(&mut self, all: &mut VisitorSketch) {
+        let Self { levels: [minutes, hours, days], fresh, .. } = self;
+        if let (Some(minute), Some(hour), Some(day)) = (&mut minutes.open, &mut hours.open, &mut days.open) {
+            for visitor in fresh.visitors.drain(..) {
+                let _ = minute.visitors.insert(visitor)
+                    && hour.visitors.insert(visitor)
+                    && day.visitors.insert(visitor)
+                    && all.insert(visitor);
+            }
+        }
+    }
+
+    /// Visitors that are not yet entered, into the gonggu's sketch either.
+    pub(super) fn fresh_visitors(&self) -> &[u64] {
+        &self.fresh.visitors
+    }
+
+    fn open(&mut self, clicked_at: UnixMillis) {
         for (level, rows) in RollupLevel::ALL.into_iter().zip(&mut self.levels) {
-            let at = RollupKey::starts(level, entry.click.clicked_at);
+            let at = RollupKey::starts(level, clicked_at);
             if rows.open.as_ref().is_none_or(|row| row.at != at) {
                 let row = rows.others.remove(&at).unwrap_or_else(|| {
                     assert!(at > self.stored_horizon, "a stored {level:?} row at {at:?} was not loaded");
@@ -178,14 +290,12 @@ impl Rows {
                 });
                 rows.put(row);
             }
-            if let Some(row) = rows.open.as_mut() {
-                row.add(entry, &host);
-            }
         }
     }
 
     /// Rows changed since the last call, by level and time.
-    pub(super) fn take_changed(&mut self, gonggu_id: GongguId) -> Vec<Rollup> {
+    pub(super) fn take_changed(&mut self, gonggu_id: GongguId, all: &mut VisitorSketch) -> Vec<Rollup> {
+        self.enter(all);
         let mut changed = Vec::new();
         for (level, rows) in RollupLevel::ALL.into_iter().zip(&mut self.levels) {
             for row in rows.rows_mut().filter(|row| row.changed) {
@@ -204,7 +314,9 @@ impl Rows {
     }
 
     /// Forgets rows that are stored and are not the buckets of `now`.
-    pub(super) fn forget(&mut self, stored_through: Position, now: UnixMillis) {
+    pub(super) fn forget(&mut self, stored_through: Position, now: UnixMillis, all: &mut VisitorSketch) {
+        self.enter(all);
+        self.fresh = Fresh::default();
         for (level, rows) in RollupLevel::ALL.into_iter().zip(&mut self.levels) {
             let open = RollupKey::starts(level, now);
             let horizon = &mut self.stored_horizon;
@@ -228,7 +340,8 @@ impl Rows {
                 level.others.values().map(|row| size_of::<(UnixMillis, Row)>() + row.memory_bytes()).sum();
             others + level.open.as_ref().map_or(0, Row::memory_bytes)
         };
-        self.levels.iter().map(level).sum()
+        let fresh = self.fresh.visitors.capacity() * size_of::<u64>() + hosts_bytes(&self.fresh.referrers);
+        self.levels.iter().map(level).sum::<usize>() + fresh
     }
 }
 

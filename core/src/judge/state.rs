@@ -35,6 +35,7 @@ pub struct Changes {
 /// Verdict state, totals and rollup rows of one gonggu.
 #[derive(Clone, Debug)]
 pub struct GongguState {
+    /// Its visitors lack those that `rows` has not yet entered.
     head: GongguHead,
     marks: Marks,
     bursts: Bursts,
@@ -91,8 +92,10 @@ impl GongguState {
             judged_at,
             late: last.millis_since(click.clicked_at) > rules.settings().late_after_millis,
         };
-        self.marks.expire(judged_at);
-        self.bursts.expire(judged_at);
+        if judged_at > last {
+            self.marks.expire(judged_at);
+            self.bursts.expire(judged_at);
+        }
         let judgement = match invalid::reason(click, agent.is_bot) {
             Some(reason) => folding.judgement(Verdict::Invalid(reason), agent.device),
             None => self.judge_valid(&folding, agent.device),
@@ -154,11 +157,8 @@ impl GongguState {
         let is_visitor = !matches!(judgement.verdict, Verdict::Invalid(_));
         let visitor = is_visitor.then_some(judgement.visitor);
         let Judgement { verdict, device, .. } = *judgement;
-        self.rows.add(&Entry { position, click, verdict, device, visitor });
+        self.rows.add(&Entry { position, click, verdict, device, visitor }, &mut self.head.visitors);
         self.head.counts.add(judgement.verdict);
-        if let Some(visitor) = visitor {
-            self.head.visitors.insert(visitor);
-        }
         self.head.last_clicked_at = self.head.last_clicked_at.max(click.clicked_at);
         self.head.applied_through = position;
     }
@@ -179,18 +179,15 @@ impl GongguState {
 
     /// Absolute values touched since the last call.
     pub fn take_changes(&mut self) -> Changes {
-        Changes {
-            head: self.head.clone(),
-            rollups: self.rows.take_changed(self.head.gonggu_id),
-            flags: self.flags.take_changed(),
-        }
+        let rollups = self.rows.take_changed(self.head.gonggu_id, &mut self.head.visitors);
+        Changes { head: self.head.clone(), rollups, flags: self.flags.take_changed() }
     }
 
     /// Gives back the memory of what is stored through here and not needed for the next click:
     /// rollup rows other than the open buckets, flags that cannot grow, slack. No verdict or figure
     /// depends on whether or when it is called.
     pub fn forget_stored(&mut self, stored_through: Position) {
-        self.rows.forget(stored_through, self.head.last_clicked_at);
+        self.rows.forget(stored_through, self.head.last_clicked_at, &mut self.head.visitors);
         self.flags.forget(self.head.last_judged_at);
         self.marks.expire(self.head.last_judged_at);
         self.bursts.expire(self.head.last_judged_at);
@@ -215,7 +212,16 @@ impl GongguState {
 
     /// Estimate of the distinct visitors.
     pub fn unique_visitors(&self) -> u64 {
-        self.head.visitors.estimate()
+        self.visitors().estimate()
+    }
+
+    /// The head's visitors and those that are not yet entered there.
+    fn visitors(&self) -> VisitorSketch {
+        let mut visitors = self.head.visitors.clone();
+        for visitor in self.rows.fresh_visitors() {
+            visitors.insert(*visitor);
+        }
+        visitors
     }
 
     /// Bytes held, without the allocator's own.
@@ -236,8 +242,9 @@ impl GongguState {
         let mut out = Vec::new();
         out.extend_from_slice(head.gonggu_id.0.as_bytes());
         head.counts.to_array().iter().for_each(|count| out.extend_from_slice(&count.to_le_bytes()));
-        out.extend_from_slice(&(head.visitors.as_bytes().len() as u64).to_le_bytes());
-        out.extend_from_slice(head.visitors.as_bytes());
+        let visitors = self.visitors();
+        out.extend_from_slice(&(visitors.as_bytes().len() as u64).to_le_bytes());
+        out.extend_from_slice(visitors.as_bytes());
         for time in [head.last_judged_at, head.last_clicked_at] {
             out.extend_from_slice(&time.0.to_le_bytes());
         }

@@ -50,6 +50,16 @@ impl Counts {
         }
     }
 
+    /// Counts what others counted.
+    pub(super) fn add_all(&mut self, more: &Self) {
+        self.billable += more.billable;
+        self.duplicate += more.duplicate;
+        self.held += more.held;
+        for (all, more) in self.invalid.iter_mut().zip(more.invalid) {
+            *all += more;
+        }
+    }
+
     /// The figures in their stored order.
     pub fn to_array(&self) -> [u64; Self::LEN] {
         let [a, b, c, d, e, f] = self.invalid;

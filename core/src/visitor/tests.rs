@@ -33,5 +33,7 @@ fn another_key_gives_other_hashes_and_another_fingerprint() {
 fn the_masked_form_hides_the_last_part() {
     assert_eq!(masked(ip("203.0.113.9")), "203.0.113.*");
     assert_eq!(masked(ip("::ffff:203.0.113.9")), "203.0.113.*");
+    assert_eq!(masked(ip("0.9.10.9")), "0.9.10.*");
+    assert_eq!(masked(ip("99.100.255.9")), "99.100.255.*");
     assert_eq!(masked(ip("2001:db8:1:2:3::9")), "2001:db8:1::*");
 }

@@ -32,12 +32,6 @@ impl ClickSlot {
 }
 
 impl Slot for ClickSlot {
-    const EMPTY: Self = Self(0);
-
-    fn is_empty(self) -> bool {
-        self.0 == 0
-    }
-
     fn hash(self, clock: WindowClock) -> u64 {
         self.key(clock)
     }
@@ -47,7 +41,7 @@ impl Slot for ClickSlot {
     }
 }
 
-/// The bits of a hash that are kept; never none, so that no slot looks empty.
+/// The bits of a hash that are kept; never none.
 fn key_of(hash: u64, clock: WindowClock) -> u64 {
     (hash & !clock.mask()).max(clock.mask() + 1)
 }
@@ -99,11 +93,7 @@ impl Tallies {
             busy.add(now);
             return busy.total;
         }
-        let mut standing = 1;
-        self.table.put(ClickSlot::new(key, clock.stamp(now)), now, now, |other| {
-            standing += usize::from(other.key(clock) == key && clock.is_live(other.stamp(clock), now));
-            false
-        });
+        let standing = self.table.add(ClickSlot::new(key, clock.stamp(now)), now);
         if standing > SLOTS_MAX {
             self.make_busy(key, now);
         }
@@ -121,7 +111,7 @@ impl Tallies {
             let expired = expired.take_while(|(at, _)| now.millis_since(*at) >= clock.window_millis());
             return busy.total.saturating_sub(expired.map(|(_, here)| here).sum());
         }
-        self.standing(key, now) as u32
+        self.standing(key, now).count() as u32
     }
 
     /// Calls `each` with key, time and number of every live time.
@@ -142,31 +132,20 @@ impl Tallies {
         }
     }
 
-    fn standing(&self, key: u64, now: UnixMillis) -> usize {
+    /// Times of the live clicks of this address that stand in the table.
+    fn standing(&self, key: u64, now: UnixMillis) -> impl Iterator<Item = UnixMillis> {
         let clock = self.table.clock();
-        let mut standing = 0;
-        self.table.find(key, |slot| {
-            standing += usize::from(slot.key(clock) == key && clock.is_live(slot.stamp(clock), now));
-            false
-        });
-        standing
+        let stamps = self.table.get(key).iter().map(move |slot| slot.stamp(clock));
+        stamps.filter(move |stamp| clock.is_live(*stamp, now)).map(move |stamp| clock.at(stamp, now))
     }
 
     /// Moves an address's clicks to a list of its own.
     fn make_busy(&mut self, key: u64, now: UnixMillis) {
-        let clock = self.table.clock();
-        let mut times = Vec::with_capacity(SLOTS_MAX + 1);
-        self.table.find(key, |slot| {
-            if slot.key(clock) == key && clock.is_live(slot.stamp(clock), now) {
-                times.push(clock.at(slot.stamp(clock), now));
-            }
-            false
-        });
+        let mut times: Vec<_> = self.standing(key, now).collect();
         times.sort_unstable();
         let mut busy = Busy { key, total: 0, clicks: VecDeque::with_capacity(SLOTS_MAX + 1) };
         times.into_iter().for_each(|at| busy.add(at));
-        let dead = ClickSlot::new(key, clock.expired(now));
-        self.table.change(key, |slot| (slot.key(clock) == key).then_some(dead));
+        self.table.remove(key);
         self.busy.insert_unique(key, busy, |busy| busy.key);
     }
 }
@@ -211,15 +190,13 @@ impl Seen {
     pub(super) fn has(&self, hash: u64, now: UnixMillis) -> bool {
         let clock = self.0.clock();
         let key = key_of(hash, clock);
-        let found = self.0.find(key, |slot| slot.key(clock) == key);
-        found.is_some_and(|slot| clock.is_live(slot.stamp(clock), now))
+        self.0.get(key).first().is_some_and(|slot| clock.is_live(slot.stamp(clock), now))
     }
 
     pub(super) fn add(&mut self, hash: u64, now: UnixMillis) {
         let clock = self.0.clock();
         let key = key_of(hash, clock);
-        let slot = ClickSlot::new(key, clock.stamp(now));
-        self.0.put(slot, now, now, |other| other.key(clock) == key);
+        self.0.set(ClickSlot::new(key, clock.stamp(now)), now);
     }
 
     /// Calls `each` with key and time of every live one.

@@ -26,13 +26,14 @@ fn the_host_of_a_referer() {
 
 fn billable(rows: &mut Rows, position: u64, host: &str) {
     let click = ClickBuilder::new(position).referer(&format!("https://{host}/")).build();
-    rows.add(&Entry {
+    let entry = Entry {
         position: Position(position),
         click: &click,
         verdict: Verdict::Billable,
         device: Device::Mobile,
         visitor: Some(position << 24),
-    });
+    };
+    rows.add(&entry, &mut VisitorSketch::default());
 }
 
 #[test]
@@ -42,7 +43,7 @@ fn a_row_names_64_hosts_and_counts_the_rest_together() {
         billable(&mut rows, number + 1, &format!("h{number}.kr"));
     }
     billable(&mut rows, 71, "h3.kr");
-    let day = rows.take_changed(GongguId(uuid::Uuid::nil())).pop().unwrap();
+    let day = rows.take_changed(GongguId(uuid::Uuid::nil()), &mut VisitorSketch::default()).pop().unwrap();
     assert_eq!(day.key.level, RollupLevel::Day);
     assert_eq!(day.referrers.len(), 65);
     assert_eq!((day.referrers["(other)"], day.referrers["h3.kr"], day.devices), (6, 2, [71, 0, 0, 0]));

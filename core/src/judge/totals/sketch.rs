@@ -38,8 +38,9 @@ pub struct VisitorSketch {
 }
 
 impl VisitorSketch {
-    /// Enters a visitor by a uniform 64-bit hash.
-    pub fn insert(&mut self, visitor: u64) {
+    /// Enters a visitor by a uniform 64-bit hash. Says whether that changed anything; if not, no sketch of
+    /// these and further visitors would be changed by it.
+    pub fn insert(&mut self, visitor: u64) -> bool {
         let listed = visitor >> 24;
         match self.bytes.first() {
             Some(&DENSE) => self.raise(listed),
@@ -48,6 +49,7 @@ impl VisitorSketch {
                 self.bytes.reserve_exact(1 + LISTED_BYTES);
                 self.bytes.push(LIST);
                 self.bytes.extend_from_slice(&to_bytes(listed));
+                true
             }
         }
     }
@@ -102,7 +104,7 @@ impl VisitorSketch {
         self.bytes.capacity()
     }
 
-    fn list(&mut self, listed: u64) {
+    fn list(&mut self, listed: u64) -> bool {
         let entry = to_bytes(listed);
         let list = &self.bytes[1..];
         let (mut low, mut high) = (0, list.len() / LISTED_BYTES);
@@ -110,16 +112,18 @@ impl VisitorSketch {
             let middle = usize::midpoint(low, high);
             match list[middle * LISTED_BYTES..][..LISTED_BYTES].cmp(&entry) {
                 std::cmp::Ordering::Less => low = middle + 1,
-                std::cmp::Ordering::Equal => return,
+                std::cmp::Ordering::Equal => return false,
                 std::cmp::Ordering::Greater => high = middle,
             }
         }
         if list.len() / LISTED_BYTES == SPARSE_MAX {
             self.make_dense();
-            return self.raise(listed);
+            self.raise(listed);
+            return true;
         }
         let at = 1 + low * LISTED_BYTES;
         self.bytes.splice(at..at, entry);
+        true
     }
 
     fn make_dense(&mut self) {
@@ -133,14 +137,14 @@ impl VisitorSketch {
         }
     }
 
-    fn raise(&mut self, listed: u64) {
+    fn raise(&mut self, listed: u64) -> bool {
         let rest = listed & ((1 << REST_BITS) - 1);
         // 1 for a leading one bit, 29 for no bit at all.
         let value = rest.leading_zeros() - (64 - REST_BITS) + 1;
-        self.raise_register((listed >> REST_BITS) as usize, value.into());
+        self.raise_register((listed >> REST_BITS) as usize, value.into())
     }
 
-    fn raise_register(&mut self, register: usize, value: u64) {
+    fn raise_register(&mut self, register: usize, value: u64) -> bool {
         let old = self.register(register);
         if value > old {
             let shift = register % 8 * REGISTER_BITS;
@@ -148,6 +152,7 @@ impl VisitorSketch {
             let group = self.group(register) ^ (old ^ value) << shift;
             self.bytes[start..start + REGISTER_BITS].copy_from_slice(&group.to_le_bytes()[..REGISTER_BITS]);
         }
+        value > old
     }
 
     fn register(&self, register: usize) -> u64 {

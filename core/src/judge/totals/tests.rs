@@ -14,7 +14,9 @@ fn visitor(number: u64) -> u64 {
 
 fn sketch(numbers: impl IntoIterator<Item = u64>) -> VisitorSketch {
     let mut sketch = VisitorSketch::default();
-    numbers.into_iter().for_each(|number| sketch.insert(visitor(number)));
+    for number in numbers {
+        sketch.insert(visitor(number));
+    }
     sketch
 }
 
