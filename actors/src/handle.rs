@@ -22,13 +22,19 @@ pub struct TrackingConfig {
     /// Least time between the starts of two batches that were not full: at moderate traffic one
     /// transaction carries many clicks, and figures are still only a fraction of a second old.
     pub batch_interval: Duration,
+    /// A gonggu without clicks for this long keeps its state in memory, but no actor: many times the
+    /// least interval of batches, so that one that is clicked steadily keeps it.
+    pub rest_after: Duration,
+    /// Most gonggus with an actor; beyond it the longest idle rest early. An actor takes about 5 KB more
+    /// than its gonggu's state, and starting one anew takes some microseconds.
+    pub awake_gonggus_max: usize,
     /// A gonggu without clicks for this long leaves memory. Longer than the usual windows, so that a
     /// gonggu rarely loads clicks that still matter.
     pub idle_after: Duration,
-    /// How often idle gonggus are looked for.
-    pub idle_check_interval: Duration,
     /// Most gonggus in memory; beyond it the longest idle leave early.
     pub live_gonggus_max: usize,
+    /// How often idle gonggus are looked for.
+    pub idle_check_interval: Duration,
     /// A call of the store that takes longer is given up and made again: its connection may be dead
     /// without a word. Far above the slowest batch seen; repeating one is safe.
     pub store_timeout: Duration,
@@ -43,8 +49,10 @@ impl Default for TrackingConfig {
         Self {
             batch_entries_max: 32_768,
             batch_interval: Duration::from_millis(200),
+            rest_after: Duration::from_secs(5),
+            awake_gonggus_max: 32_768,
             idle_after: Duration::from_secs(600),
-            idle_check_interval: Duration::from_secs(5),
+            idle_check_interval: Duration::from_secs(1),
             live_gonggus_max: 200_000,
             store_timeout: Duration::from_secs(60),
             retry_min: Duration::from_millis(50),
@@ -117,6 +125,8 @@ pub struct PartitionStatus {
     pub progress: Option<PartitionProgress>,
     /// Gonggus in memory.
     pub live_gonggus: usize,
+    /// Those of them that have an actor.
+    pub awake_gonggus: usize,
     /// How often it was started again.
     pub restarts: u64,
     /// Batches stored since it was last started.
@@ -149,6 +159,7 @@ pub async fn spawn(config: TrackingConfig, deps: TrackingDeps) -> Result<Trackin
                     step: PartitionStep::Opening,
                     progress: None,
                     live_gonggus: 0,
+                    awake_gonggus: 0,
                     restarts: 0,
                     batches_stored: 0,
                 },
