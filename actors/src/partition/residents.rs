@@ -149,7 +149,7 @@ impl Residents {
         for gonggu_id in self.longest_idle(stored_batches, rest_since, surplus, |one| one.is_awake) {
             if let Some(resident) = self.residents.get_mut(&gonggu_id) {
                 resident.is_awake = false;
-                resident.state = resident.state.take().map(|state| compact(state, stored_through));
+                resident.state = resident.state.take().map(|mut state| compact(&mut state, stored_through));
                 self.awake -= 1;
                 effects.push(Effect::Stop(gonggu_id));
             }
@@ -191,7 +191,7 @@ impl Residents {
 
 /// The same state without what is stored and not needed for the next click, and without slack: a copy
 /// allocates what it holds, and no more.
-fn compact(mut state: Box<GongguState>, stored_through: Position) -> Box<GongguState> {
+fn compact(state: &mut GongguState, stored_through: Position) -> Box<GongguState> {
     state.forget_stored(stored_through);
-    state.clone()
+    Box::new(state.clone())
 }

@@ -20,6 +20,8 @@ pub(crate) async fn run() -> anyhow::Result<()> {
     let columns = ["what", "live bytes each", "resident bytes each"];
     let mut table = Table::new(format!("Memory of an idle gonggu, of {GONGGUS}"), &columns);
     tasks(&mut table).await;
+    channels::<SupervisionEvent>(&mut table, "a channel of supervision events, empty");
+    channels::<Box<dyn std::any::Any + Send>>(&mut table, "a channel of boxed messages, empty");
     bare_actors(&mut table, 0).await?;
     bare_actors(&mut table, 1).await?;
     bare_actors(&mut table, 100).await?;
@@ -65,6 +67,14 @@ async fn tasks(table: &mut Table) {
     let tasks: Vec<_> = (0..GONGGUS).map(|_| tokio::spawn(std::future::pending::<()>())).collect();
     before.enter(table, "a tokio task that waits").await;
     tasks.iter().for_each(tokio::task::JoinHandle::abort);
+}
+
+/// A channel's first block of 32 places is made with it.
+fn channels<T>(table: &mut Table, what: &str) {
+    let mut channels = Vec::with_capacity(GONGGUS as usize);
+    let before = live_bytes();
+    channels.extend((0..GONGGUS).map(|_| tokio::sync::mpsc::unbounded_channel::<T>()));
+    table.push(vec![what.to_owned(), each(live_bytes(), before), "-".to_owned()]);
 }
 
 struct Parent;
@@ -166,7 +176,7 @@ async fn gonggus(table: &mut Table) -> anyhow::Result<()> {
         before.enter(table, &format!("a gonggu with its actor, {clicks} more clicks stored")).await;
     }
     world.stop().await;
-    for clicks in [1, 10, 100] {
+    for clicks in [1, 10] {
         let resting = TrackingConfig { rest_after: Duration::from_millis(500), ..endless.clone() };
         let mut world = World::start(resting).await?;
         let before = world.settled().await?;

@@ -10,10 +10,15 @@ const CLICKS: u64 = 400_000;
 const ROUNDS: usize = 3;
 
 pub(crate) async fn run() -> anyhow::Result<()> {
-    let columns = ["gonggus", "first clicks/s", "clicks/s", "µs each", "store questions"];
+    let columns = ["gonggus", "of them awake", "first clicks/s", "clicks/s", "µs each", "store questions"];
     let mut table = Table::new("Clicks through the actors", &columns);
-    for gonggus in [1, 256, 100_000] {
-        let mut world = World::start(TrackingConfig::default()).await?;
+    let standard = TrackingConfig::default();
+    let awake_max = standard.awake_gonggus_max;
+    for (gonggus, awake_gonggus_max) in
+        [(1, awake_max), (256, awake_max), (100_000, awake_max), (100_000, 100_000)]
+    {
+        let config = TrackingConfig { awake_gonggus_max, ..standard.clone() };
+        let mut world = World::start(config).await?;
         let first = round(&mut world, gonggus).await?;
         let mut rounds = Vec::new();
         for _ in 0..ROUNDS {
@@ -22,6 +27,7 @@ pub(crate) async fn run() -> anyhow::Result<()> {
         let each = Duration::from_secs_f64(median(&rounds));
         table.push(vec![
             grouped(gonggus as f64),
+            grouped(awake_gonggus_max.min(gonggus as usize) as f64),
             grouped(CLICKS as f64 / first.as_secs_f64()),
             grouped(CLICKS as f64 / each.as_secs_f64()),
             format!("{:.2}", micros_each(each, CLICKS)),
