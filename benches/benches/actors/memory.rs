@@ -3,7 +3,6 @@
 use crate::live_bytes;
 use crate::world::World;
 use gonggumoa_actors::TrackingConfig;
-use gonggumoa_benches::process;
 use gonggumoa_benches::report::{Table, grouped};
 use gonggumoa_benches::requests::Visitors;
 use gonggumoa_benches::sample;
@@ -17,7 +16,7 @@ const GONGGUS: u64 = 100_000;
 const HOUR: Duration = Duration::from_secs(3_600);
 
 pub(crate) async fn run() -> anyhow::Result<()> {
-    let columns = ["what", "live bytes each", "resident bytes each"];
+    let columns = ["what", "live bytes each"];
     let mut table = Table::new(format!("Memory of an idle gonggu, of {GONGGUS}"), &columns);
     tasks(&mut table).await;
     channels::<SupervisionEvent>(&mut table, "a channel of supervision events, empty");
@@ -30,21 +29,17 @@ pub(crate) async fn run() -> anyhow::Result<()> {
     Ok(table.print()?)
 }
 
-/// A reading before something comes, to be compared with one after.
-struct Reading {
-    live: usize,
-    resident: u64,
-}
+/// Live bytes when nothing moves any more, to be compared with those after something has come.
+struct Reading(usize);
 
 impl Reading {
-    /// When nothing moves any more.
     async fn settled() -> Self {
         let mut before = live_bytes();
         loop {
             tokio::time::sleep(Duration::from_millis(300)).await;
             let live = live_bytes();
             if live.abs_diff(before) < 4_096 {
-                return Self { live, resident: process::resident_bytes(std::process::id()) };
+                return Self(live);
             }
             before = live;
         }
@@ -52,13 +47,12 @@ impl Reading {
 
     async fn enter(&self, table: &mut Table, what: &str) {
         let now = Self::settled().await;
-        table.push(vec![what.to_owned(), each(now.live, self.live), each(now.resident, self.resident)]);
+        table.push(vec![what.to_owned(), each(now.0, self.0)]);
     }
 }
 
-fn each<N: TryInto<u64>>(now: N, before: N) -> String {
-    let bytes = |number: N| number.try_into().unwrap_or_default();
-    grouped(bytes(now).saturating_sub(bytes(before)) as f64 / GONGGUS as f64)
+fn each(now: usize, before: usize) -> String {
+    grouped(now.saturating_sub(before) as f64 / GONGGUS as f64)
 }
 
 /// The floor of anything that waits.
@@ -74,7 +68,7 @@ fn channels<T>(table: &mut Table, what: &str) {
     let mut channels = Vec::with_capacity(GONGGUS as usize);
     let before = live_bytes();
     channels.extend((0..GONGGUS).map(|_| tokio::sync::mpsc::unbounded_channel::<T>()));
-    table.push(vec![what.to_owned(), each(live_bytes(), before), "-".to_owned()]);
+    table.push(vec![what.to_owned(), each(live_bytes(), before)]);
 }
 
 struct Parent;
@@ -143,7 +137,7 @@ fn states(table: &mut Table) -> anyhow::Result<()> {
     let mut states: Vec<_> =
         (0..GONGGUS).map(|number| Box::new(GongguState::new(sample::gonggu_id(number)))).collect();
     let mut enter = |what: &str| {
-        table.push(vec![what.to_owned(), each(live_bytes(), before), "-".to_owned()]);
+        table.push(vec![what.to_owned(), each(live_bytes(), before)]);
     };
     enter("the judge's state, new");
     for (number, state) in states.iter_mut().enumerate() {
