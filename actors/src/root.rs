@@ -121,6 +121,7 @@ fn restart_later(myself: &ActorRef<RootMessage>, state: &mut RootState, id: Part
             status.step = PartitionStep::Restarting { problem: problem.to_owned() };
             status.restarts += 1;
             status.live_gonggus = 0;
+            status.awake_gonggus = 0;
             status.batches_stored = 0;
         }
     });

@@ -18,6 +18,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use uuid::Uuid;
 
+mod resting;
+
 const P: PartitionId = PartitionId(0);
 const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -189,31 +191,6 @@ async fn a_restart_anywhere_changes_nothing() {
         }
     }
     same(&expected, &world.run().await);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn gonggus_that_leave_come_back_the_same() {
-    let calm = World::new();
-    fill(&calm.log, 150);
-    let expected = calm.run().await;
-    let mut world = World::again(&MemoryLog::new(RunId(Uuid::from_u128(7))));
-    world.config.idle_after = Duration::ZERO;
-    world.config.live_gonggus_max = 1;
-    let handle = world.spawn().await;
-    let mut watch = handle.watch();
-    for (position, entry) in calm.log.entries() {
-        world.log.push(entry);
-        if position.0.is_multiple_of(10) {
-            assert!(handle.stored_through(P, position, DEADLINE).await);
-            if position.0.is_multiple_of(30) {
-                let gone = watch.wait_for(|statuses| statuses[&P].live_gonggus == 0);
-                tokio::time::timeout(DEADLINE, gone).await.expect("idle gonggus leave").unwrap();
-            }
-        }
-    }
-    world.log.close();
-    assert!(handle.drain(DEADLINE).await);
-    same(&expected, &world.store.rows());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,19 +1,91 @@
 //! A batch on its way through a partition: grouped by gonggu, folded, put together again for the store.
+//!
+//! The clicks stay in the log's order from beginning to end. A gonggu's share is a chain through them, so
+//! that a batch of as many gonggus as clicks costs no vector each and needs no sorting afterwards.
 
-use crate::gonggu::{Folded, GongguClicks};
-use gonggumoa_core::click::JudgedClick;
+use crate::gonggu::Folded;
+use gonggumoa_core::click::{JudgedClick, Judgement, RawClick};
 use gonggumoa_core::clock::UnixMillis;
 use gonggumoa_core::ids::{GongguId, PartitionId, Position};
 use gonggumoa_core::judge::rules::Rules;
 use gonggumoa_core::judge::totals::{RollupKey, RollupLevel};
 use gonggumoa_core::live::LiveTotals;
 use gonggumoa_core::log::{LogEntry, LogPosition};
-use gonggumoa_core::store::{JudgedBatch, LoadRequest, PartitionProgress};
+use gonggumoa_core::store::{JudgedBatch, LoadRequest, PartitionProgress, RunMark};
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 pub(super) type Map<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
 pub(super) type Set<K> = HashSet<K, foldhash::fast::RandomState>;
+
+/// Ends a chain.
+const NO_MORE: u32 = u32::MAX;
+
+/// The clicks of a batch, ascending, shared so that they survive a panic.
+#[derive(Default)]
+pub(crate) struct BatchClicks {
+    clicks: Vec<(Position, RawClick)>,
+    /// For each click, where the next one of its gonggu stands.
+    next: Vec<u32>,
+}
+
+/// Where a gonggu's clicks stand in their batch.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Chain {
+    first: u32,
+    last: u32,
+    pub(crate) clicks: u32,
+}
+
+impl BatchClicks {
+    fn with_capacity(clicks: usize) -> Self {
+        Self { clicks: Vec::with_capacity(clicks), next: Vec::with_capacity(clicks) }
+    }
+
+    /// Adds the next click, at the end of its gonggu's chain.
+    fn push(&mut self, position: Position, click: RawClick, chains: &mut Map<GongguId, Chain>) {
+        let index = self.clicks.len() as u32;
+        match chains.entry(click.gonggu_id) {
+            Entry::Occupied(mut chain) => {
+                let chain = chain.get_mut();
+                self.next[chain.last as usize] = index;
+                chain.last = index;
+                chain.clicks += 1;
+            }
+            Entry::Vacant(vacant) => {
+                vacant.insert(Chain { first: index, last: index, clicks: 1 });
+            }
+        }
+        self.clicks.push((position, click));
+        self.next.push(NO_MORE);
+    }
+
+    /// The clicks of one gonggu, ascending.
+    pub(crate) fn of(&self, chain: Chain) -> impl Iterator<Item = &(Position, RawClick)> {
+        self.indexes(chain).map(|index| &self.clicks[index])
+    }
+
+    fn indexes(&self, chain: Chain) -> impl Iterator<Item = usize> {
+        let first = Some(chain.first as usize);
+        std::iter::successors(first, |index| match self.next[*index] {
+            NO_MORE => None,
+            next => Some(next as usize),
+        })
+    }
+}
+
+/// What a batch's folds have in common.
+#[derive(Clone)]
+pub(crate) struct Terms {
+    pub(crate) batch: u64,
+    pub(crate) clicks: Arc<BatchClicks>,
+    pub(crate) rules: Arc<Rules>,
+    /// Positions that are stored as quarantined instead of folded.
+    pub(crate) quarantined: Arc<BTreeSet<Position>>,
+    /// Everything up to here is stored: memory that only served unstored writes may go.
+    pub(crate) stored_through: Position,
+}
 
 pub(super) enum Stage {
     /// Touched by the batch that is being stored.
@@ -26,15 +98,14 @@ pub(super) enum Stage {
 }
 
 pub(super) struct Group {
-    pub(super) clicks: GongguClicks,
+    pub(super) chain: Chain,
     pub(super) stage: Stage,
 }
 
 pub(super) struct Folding {
-    pub(super) batch: u64,
     pub(super) from: Option<LogPosition>,
     pub(super) to: PartitionProgress,
-    pub(super) rules: Arc<Rules>,
+    pub(super) terms: Arc<Terms>,
     pub(super) groups: Map<GongguId, Group>,
     pub(super) unfinished: usize,
 }
@@ -52,10 +123,32 @@ pub(super) fn run_of(entry: &LogEntry) -> gonggumoa_core::ids::RunId {
     }
 }
 
-pub(super) fn load_request(gonggu_id: GongguId, clicks: &GongguClicks, window_millis: i64) -> LoadRequest {
+/// The clicks of a batch and each gonggu's share; `marks` moves on to the batch's newest.
+pub(super) fn group(
+    entries: Vec<(Position, LogEntry)>,
+    marks: &mut Vec<RunMark>,
+) -> (BatchClicks, Map<GongguId, Chain>) {
+    let mut clicks = BatchClicks::with_capacity(entries.len());
+    let mut chains = Map::default();
+    for (position, entry) in entries {
+        match entry {
+            LogEntry::Click(click) => clicks.push(position, click, &mut chains),
+            // One chain of runs: the newest run's mark takes the place of the one before.
+            LogEntry::TimeMark { run, at } => *marks = vec![RunMark { run, at }],
+            LogEntry::Closing { .. } => {}
+        }
+    }
+    (clicks, chains)
+}
+
+pub(super) fn load_request<'a>(
+    gonggu_id: GongguId,
+    clicks: impl Iterator<Item = &'a (Position, RawClick)>,
+    window_millis: i64,
+) -> LoadRequest {
     let mut rollups: Vec<RollupKey> = Vec::with_capacity(3);
-    for (_, click) in clicks.iter() {
-        for level in [RollupLevel::Minute, RollupLevel::Hour, RollupLevel::Day] {
+    for (_, click) in clicks {
+        for level in RollupLevel::ALL {
             let key = RollupKey::of(gonggu_id, level, click.clicked_at);
             // Clicks come nearly in order of time, so equal keys stand near each other.
             if !rollups.iter().rev().take(6).any(|known| *known == key) {
@@ -68,35 +161,32 @@ pub(super) fn load_request(gonggu_id: GongguId, clicks: &GongguClicks, window_mi
     LoadRequest { gonggu_id, window_millis, rollups }
 }
 
-pub(super) fn finish(partition: PartitionId, folding: Folding, quarantined: &BTreeSet<Position>) -> Finished {
-    let mut touched = Set::default();
-    let mut totals = Vec::with_capacity(folding.groups.len());
+pub(super) fn finish(partition: PartitionId, folding: Folding) -> Finished {
+    let Folding { from, to, terms, groups, .. } = folding;
+    let Terms { clicks, quarantined, .. } = Arc::unwrap_or_clone(terms);
+    let mut touched = Set::with_capacity_and_hasher(groups.len(), foldhash::fast::RandomState::default());
+    let mut totals = Vec::with_capacity(groups.len());
+    let mut judgements: Vec<Option<Judgement>> = vec![None; clicks.clicks.len()];
     let mut batch = JudgedBatch {
         partition,
-        from: folding.from,
-        to: folding.to,
+        from,
+        to,
         clicks: Vec::new(),
-        heads: Vec::with_capacity(folding.groups.len()),
-        rollups: Vec::with_capacity(folding.groups.len() * 3),
+        heads: Vec::with_capacity(groups.len()),
+        rollups: Vec::with_capacity(groups.len() * 3),
         flags: Vec::new(),
         quarantined: Vec::new(),
     };
-    for (gonggu_id, group) in folding.groups {
+    for (gonggu_id, group) in groups {
         touched.insert(gonggu_id);
         let Stage::Done(folded) = group.stage else { continue };
-        let Folded { skipped, judgements, changes, unique_visitors, .. } = *folded;
-        let judgements_empty = judgements.is_empty();
-        let clicks = Arc::try_unwrap(group.clicks).unwrap_or_else(|shared| shared.to_vec());
-        batch.clicks.extend(
-            clicks
-                .into_iter()
-                .skip(skipped)
-                .zip(judgements)
-                .map(|((position, click), judgement)| JudgedClick { position, click, judgement }),
-        );
+        let Folded { skipped, changes, unique_visitors, .. } = *folded;
         // All of it was stored before a crash: nothing changes.
-        if judgements_empty {
+        if folded.judgements.is_empty() {
             continue;
+        }
+        for (index, judgement) in clicks.indexes(group.chain).skip(skipped).zip(folded.judgements) {
+            judgements[index] = Some(judgement);
         }
         let live =
             LiveTotals { counts: changes.head.counts, unique_visitors, complete_through: UnixMillis::MIN };
@@ -105,7 +195,15 @@ pub(super) fn finish(partition: PartitionId, folding: Folding, quarantined: &BTr
         batch.rollups.extend(changes.rollups);
         batch.flags.extend(changes.flags);
     }
-    batch.clicks.sort_unstable_by_key(|click| click.position);
+    // Every actor let go of the clicks before it answered.
+    let clicks = Arc::try_unwrap(clicks).map_or_else(|shared| shared.clicks.clone(), |own| own.clicks);
+    batch.clicks = clicks
+        .into_iter()
+        .zip(judgements)
+        .filter_map(|((position, click), judgement)| {
+            judgement.map(|judgement| JudgedClick { position, click, judgement })
+        })
+        .collect();
     if !quarantined.is_empty() {
         batch.quarantined =
             batch.clicks.iter().map(|click| click.position).filter(|p| quarantined.contains(p)).collect();

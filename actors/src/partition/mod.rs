@@ -6,21 +6,24 @@
 
 mod batch;
 mod messages;
+mod residents;
 mod state;
 mod tasks;
 
+pub(crate) use batch::{Chain, Terms};
 pub(crate) use messages::PartitionMessage;
-pub(crate) use tasks::{chain, retrying};
+pub(crate) use tasks::{error_chain, retrying};
 
 use crate::gonggu::{Fold, Gonggu, GongguArguments, GongguContext};
 use crate::handle::{PartitionStep, StatusMap, TrackingConfig, TrackingDeps};
+use batch::Map;
 use gonggumoa_core::clock::UnixMillis;
 use gonggumoa_core::ids::{GongguId, PartitionId, Position};
-use gonggumoa_core::judge::state::GongguState;
+use gonggumoa_core::live::LiveTotals;
 use gonggumoa_core::log::LogPosition;
+use gonggumoa_core::store::{LoadRequest, PartitionProgress};
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
 use state::{Effect, PartitionState};
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::watch;
@@ -46,10 +49,9 @@ pub(crate) struct PartitionShell {
     context: Arc<GongguContext>,
     /// `None` until opened.
     state: Option<PartitionState>,
-    children: HashMap<GongguId, Child>,
-    gonggus: HashMap<ActorId, GongguId>,
-    /// States loaded, waiting for their actor to be started.
-    restored: HashMap<GongguId, Box<GongguState>>,
+    /// The actors of gonggus that are awake.
+    children: Map<GongguId, Child>,
+    gonggus: Map<ActorId, GongguId>,
     /// Aborted when the shell is dropped.
     tasks: JoinSet<()>,
     started: tokio::time::Instant,
@@ -84,9 +86,8 @@ impl Actor for Partition {
             arguments,
             context,
             state: None,
-            children: HashMap::new(),
-            gonggus: HashMap::new(),
-            restored: HashMap::new(),
+            children: Map::default(),
+            gonggus: Map::default(),
             tasks,
             started: tokio::time::Instant::now(),
         })
@@ -107,8 +108,9 @@ impl Actor for Partition {
                     status.progress.clone_from(&progress);
                 });
                 shell.release(after).await;
-                shell.state = Some(PartitionState::new(shell.arguments.id, progress, *history, quarantined));
                 let arguments = &shell.arguments;
+                let (id, config) = (arguments.id, &arguments.config);
+                shell.state = Some(PartitionState::new(id, config, progress, *history, quarantined));
                 let read = tasks::read(
                     myself.clone(),
                     arguments.id,
@@ -133,21 +135,12 @@ impl Actor for Partition {
             }
             (PartitionMessage::Read(batch), Some(state)) => state.read(*batch, now),
             (PartitionMessage::EndOfLog, Some(state)) => state.end_of_log(),
-            (PartitionMessage::Loaded { batch, states }, Some(state)) => {
-                let gonggu_ids: Vec<GongguId> = states.iter().map(|(id, _)| *id).collect();
-                shell.restored.extend(states);
-                state.loaded(batch, gonggu_ids, now)
-            }
+            (PartitionMessage::Loaded { batch, states }, Some(state)) => state.loaded(batch, states, now),
             (PartitionMessage::Folded(folded), Some(state)) => state.folded(*folded, now),
             (PartitionMessage::Stored, Some(state)) => state.stored(now),
             (PartitionMessage::IdleCheck, Some(state)) => {
-                let idle_millis = shell.arguments.config.idle_after.as_millis() as i64;
-                let leaving =
-                    state.idle(now.plus_millis(-idle_millis), shell.arguments.config.live_gonggus_max);
-                let live_gonggus = state.live_gonggus();
-                if !leaving.is_empty() {
-                    shell.update_status(|status| status.live_gonggus = live_gonggus);
-                }
+                let leaving = state.idle(now);
+                shell.update_gonggus();
                 leaving
             }
             (_, _) => Vec::new(),
@@ -191,57 +184,18 @@ impl PartitionShell {
     ) -> Result<(), ActorProcessingErr> {
         for effect in effects {
             match effect {
-                Effect::Load { batch, requests } => {
-                    let Some(state) = &self.state else { continue };
-                    let store = Arc::clone(&self.arguments.deps.store);
-                    let config = self.arguments.config.clone();
-                    self.tasks.spawn(tasks::load(
-                        myself.clone(),
-                        batch,
-                        requests,
-                        state.history().clone(),
-                        store,
-                        config,
-                    ));
-                }
-                Effect::Fold { gonggu_id, generation, batch, clicks, rules } => {
-                    self.start_if_restored(myself, gonggu_id, generation)?;
-                    let (Some(state), Some(child)) = (&self.state, self.children.get(&gonggu_id)) else {
-                        continue;
-                    };
-                    let fold = Fold {
-                        batch,
-                        clicks,
-                        rules,
-                        quarantined: state.quarantined(),
-                        stored_through: state.stored_through(),
-                    };
-                    // An actor that is gone has sent its supervisor an event, which mends it.
-                    let _ = child.actor.send_message(fold);
+                Effect::Load { batch, requests } => self.load(myself, batch, requests),
+                Effect::Fold { gonggu_id, generation, state, chain, terms } => {
+                    let fold = Fold { state, chain, terms };
+                    self.fold(myself, gonggu_id, generation, fold).await?;
                 }
                 Effect::Store(batch) => {
                     let store = Arc::clone(&self.arguments.deps.store);
-                    self.tasks.spawn(tasks::store(
-                        myself.clone(),
-                        batch,
-                        store,
-                        self.arguments.config.clone(),
-                    ));
+                    let config = self.arguments.config.clone();
+                    self.tasks.spawn(tasks::store(myself.clone(), batch, store, config));
                 }
-                Effect::Announce { progress, totals } => {
-                    self.release(Some(progress.position)).await;
-                    self.arguments.deps.counters.publish(&totals).await;
-                    let live_gonggus = self.state.as_ref().map_or(0, PartitionState::live_gonggus);
-                    metrics::gauge!("judge_live_gonggus").set(live_gonggus as f64);
-                    metrics::gauge!("judge_complete_through_seconds")
-                        .set(progress.complete_through().0 as f64 / 1_000.0);
-                    self.update_status(|status| {
-                        status.progress = Some(progress);
-                        status.batches_stored += 1;
-                        status.live_gonggus = live_gonggus;
-                    });
-                }
-                Effect::Leave(gonggu_id) => {
+                Effect::Announce { progress, totals } => self.announce(progress, &totals).await,
+                Effect::Stop(gonggu_id) => {
                     if let Some(child) = self.children.remove(&gonggu_id) {
                         self.gonggus.remove(&child.actor.get_id());
                         child.actor.stop(None);
@@ -256,26 +210,64 @@ impl PartitionShell {
         Ok(())
     }
 
-    fn start_if_restored(
+    fn load(&mut self, myself: &ActorRef<PartitionMessage>, batch: u64, requests: Vec<LoadRequest>) {
+        let Some(state) = &self.state else { return };
+        let history = state.history().clone();
+        let store = Arc::clone(&self.arguments.deps.store);
+        let config = self.arguments.config.clone();
+        self.tasks.spawn(tasks::load(myself.clone(), batch, requests, history, store, config));
+    }
+
+    /// Hands a gonggu's share to its actor, which is started first if there is none. There never is one of
+    /// another generation: a gonggu is loaded again only after its actor has left or failed.
+    async fn fold(
         &mut self,
         myself: &ActorRef<PartitionMessage>,
         gonggu_id: GongguId,
         generation: u64,
+        fold: Fold,
     ) -> Result<(), ActorProcessingErr> {
-        let Some(state) = self.restored.remove(&gonggu_id) else { return Ok(()) };
+        if let Some(child) = self.children.get(&gonggu_id) {
+            // An actor that is gone has sent its supervisor an event, which mends it.
+            let _ = child.actor.send_message(fold);
+            return Ok(());
+        }
         let folding_position = Arc::new(AtomicU64::new(0));
         let arguments = GongguArguments {
             id: gonggu_id,
             generation,
-            state,
             folding_position: Arc::clone(&folding_position),
             context: Arc::clone(&self.context),
         };
-        let (actor, _) =
-            ractor::ActorRuntime::spawn_linked_instant(None, Gonggu, arguments, myself.get_cell())?;
+        // Nothing is waited for: its start does nothing, and runs here rather than in a task of its own.
+        let (actor, _) = Actor::spawn_linked(None, Gonggu, arguments, myself.get_cell()).await?;
+        let _ = actor.send_message(fold);
         self.gonggus.insert(actor.get_id(), gonggu_id);
         self.children.insert(gonggu_id, Child { actor, generation, folding_position });
         Ok(())
+    }
+
+    async fn announce(&self, progress: PartitionProgress, totals: &[(GongguId, LiveTotals)]) {
+        self.release(Some(progress.position)).await;
+        self.arguments.deps.counters.publish(totals).await;
+        metrics::gauge!("judge_complete_through_seconds").set(progress.complete_through().0 as f64 / 1_000.0);
+        self.update_gonggus();
+        self.update_status(|status| {
+            status.progress = Some(progress);
+            status.batches_stored += 1;
+        });
+    }
+
+    fn update_gonggus(&self) {
+        let (live, awake) = self.state.as_ref().map_or((0, 0), PartitionState::gonggus);
+        metrics::gauge!("judge_live_gonggus").set(live as f64);
+        metrics::gauge!("judge_awake_gonggus").set(awake as f64);
+        self.arguments.status.send_if_modified(|statuses| {
+            let Some(status) = statuses.get_mut(&self.arguments.id) else { return false };
+            let is_new = (status.live_gonggus, status.awake_gonggus) != (live, awake);
+            (status.live_gonggus, status.awake_gonggus) = (live, awake);
+            is_new
+        });
     }
 
     async fn release(&self, position: Option<LogPosition>) {

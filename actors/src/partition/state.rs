@@ -9,15 +9,17 @@
 //! verdicts. A gonggu that is not in memory is loaded only if the batch being stored did not touch it;
 //! otherwise it waits for that batch.
 
-use super::batch::{Finished, Folding, Group, Map, Stage, finish, load_request, run_of};
-use crate::gonggu::{Folded, GongguClicks};
-use gonggumoa_core::click::RawClick;
+use super::batch::{Chain, Finished, Folding, Group, Map, Stage, Terms, finish, group, load_request, run_of};
+use super::residents::Residents;
+use crate::gonggu::Folded;
+use crate::handle::TrackingConfig;
 use gonggumoa_core::clock::UnixMillis;
 use gonggumoa_core::ids::{GongguId, PartitionId, Position};
-use gonggumoa_core::judge::rules::{Rules, RulesHistory};
+use gonggumoa_core::judge::rules::RulesHistory;
+use gonggumoa_core::judge::state::GongguState;
 use gonggumoa_core::live::LiveTotals;
-use gonggumoa_core::log::{LogBatch, LogEntry, LogPosition};
-use gonggumoa_core::store::{JudgedBatch, LoadRequest, PartitionProgress, RunMark};
+use gonggumoa_core::log::{LogBatch, LogPosition};
+use gonggumoa_core::store::{JudgedBatch, LoadRequest, PartitionProgress};
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
@@ -28,14 +30,14 @@ const FAILURES_MAX: u32 = 3;
 pub(crate) enum Effect {
     /// Load these and answer with [`PartitionState::loaded`].
     Load { batch: u64, requests: Vec<LoadRequest> },
-    /// Send the clicks to the gonggu's actor (starting it first if a state came with the load).
-    Fold { gonggu_id: GongguId, generation: u64, batch: u64, clicks: GongguClicks, rules: Arc<Rules> },
+    /// Send the gonggu's actor its clicks (starting it first if it has none).
+    Fold { gonggu_id: GongguId, generation: u64, state: Box<GongguState>, chain: Chain, terms: Arc<Terms> },
     /// Store and answer with [`PartitionState::stored`].
     Store(Arc<JudgedBatch>),
     /// Tell the world: this is stored.
     Announce { progress: PartitionProgress, totals: Vec<(GongguId, LiveTotals)> },
     /// Stop the actor of this gonggu; everything it did is stored.
-    Leave(GongguId),
+    Stop(GongguId),
     /// The closed log is stored to its end.
     Drained,
 }
@@ -48,12 +50,6 @@ pub(crate) struct Hopeless {
     failures: u32,
     position: Position,
 }
-struct Live {
-    generation: u64,
-    /// The last batch that touched it.
-    batch: u64,
-    touched_at: UnixMillis,
-}
 
 pub(crate) struct PartitionState {
     partition: PartitionId,
@@ -65,17 +61,17 @@ pub(crate) struct PartitionState {
     stored: Option<PartitionProgress>,
     /// Where the newest batch that was begun ends, with its marks.
     begun: Option<PartitionProgress>,
-    live: Map<GongguId, Live>,
+    residents: Residents,
     quarantined: Arc<BTreeSet<Position>>,
     failures: Map<(GongguId, Position), u32>,
     next_batch: u64,
-    next_generation: u64,
     end_of_log: bool,
 }
 
 impl PartitionState {
     pub(crate) fn new(
         partition: PartitionId,
+        config: &TrackingConfig,
         progress: Option<PartitionProgress>,
         history: RulesHistory,
         quarantined: impl IntoIterator<Item = Position>,
@@ -89,28 +85,24 @@ impl PartitionState {
             storing: None,
             begun: progress.clone(),
             stored: progress,
-            live: Map::default(),
+            residents: Residents::new(config),
             quarantined: Arc::new(quarantined.into_iter().collect()),
             failures: Map::default(),
             next_batch: 1,
-            next_generation: 1,
             end_of_log: false,
         }
     }
 
-    pub(crate) fn live_gonggus(&self) -> usize {
-        self.live.len()
-    }
-
-    pub(crate) fn quarantined(&self) -> Arc<BTreeSet<Position>> {
-        Arc::clone(&self.quarantined)
+    /// Gonggus in memory, and those of them that have an actor.
+    pub(crate) fn gonggus(&self) -> (usize, usize) {
+        (self.residents.live(), self.residents.awake())
     }
 
     pub(crate) fn history(&self) -> &RulesHistory {
         &self.history
     }
 
-    pub(crate) fn stored_through(&self) -> Position {
+    fn stored_through(&self) -> Position {
         self.stored.as_ref().map_or(Position(0), |progress| progress.position.through)
     }
 
@@ -128,46 +120,40 @@ impl PartitionState {
         effects
     }
 
-    /// States are there: their gonggus are live from now on. Returns the generation of each with the
-    /// effects; those that no longer wait are left out.
+    /// States are there: their gonggus are in memory from now on. Those that no longer wait are left out.
     pub(crate) fn loaded(
         &mut self,
         batch: u64,
-        gonggu_ids: impl IntoIterator<Item = GongguId>,
+        states: impl IntoIterator<Item = (GongguId, Box<GongguState>)>,
         now: UnixMillis,
     ) -> Vec<Effect> {
         let mut effects = Vec::new();
-        let Some(folding) = self.folding.as_mut().filter(|folding| folding.batch == batch) else {
+        let Some(folding) = self.folding.as_mut().filter(|folding| folding.terms.batch == batch) else {
             return effects;
         };
-        for gonggu_id in gonggu_ids {
+        for (gonggu_id, state) in states {
             let Some(group) = folding.groups.get_mut(&gonggu_id) else { continue };
             if !matches!(group.stage, Stage::Loading) {
                 continue;
             }
-            let generation = self.next_generation;
-            self.next_generation += 1;
-            self.live.insert(gonggu_id, Live { generation, batch, touched_at: now });
-            group.stage = Stage::Folding { generation };
-            effects.push(Effect::Fold {
-                gonggu_id,
-                generation,
-                batch,
-                clicks: Arc::clone(&group.clicks),
-                rules: Arc::clone(&folding.rules),
-            });
+            self.residents.move_in(gonggu_id, state);
+            effects.extend(fold(&mut self.residents, gonggu_id, group, &folding.terms, now));
         }
         effects
     }
 
-    pub(crate) fn folded(&mut self, folded: Folded, now: UnixMillis) -> Vec<Effect> {
+    pub(crate) fn folded(&mut self, mut folded: Folded, now: UnixMillis) -> Vec<Effect> {
         let mut effects = Vec::new();
-        let Some(folding) = self.folding.as_mut().filter(|folding| folding.batch == folded.batch) else {
+        let Some(folding) = self.folding.as_mut().filter(|folding| folding.terms.batch == folded.batch)
+        else {
             return effects;
         };
         if let Some(group) = folding.groups.get_mut(&folded.gonggu_id)
             && matches!(group.stage, Stage::Folding { generation } if generation == folded.generation)
         {
+            if let Some(state) = folded.state.take() {
+                self.residents.give_back(folded.gonggu_id, folded.generation, state);
+            }
             group.stage = Stage::Done(Box::new(folded));
             folding.unfinished -= 1;
         }
@@ -182,10 +168,9 @@ impl PartitionState {
         generation: u64,
         position: Position,
     ) -> Result<Vec<Effect>, Hopeless> {
-        if self.live.get(&gonggu_id).is_none_or(|live| live.generation != generation) {
+        if !self.residents.remove(gonggu_id, generation) {
             return Ok(Vec::new());
         }
-        self.live.remove(&gonggu_id);
         let failures = self.failures.entry((gonggu_id, position)).or_default();
         *failures += 1;
         if *failures >= FAILURES_MAX {
@@ -195,6 +180,10 @@ impl PartitionState {
             tracing::error!(gonggu.id = %gonggu_id, log.position = %position, "a click is quarantined");
             metrics::counter!("judge_quarantined_total").increment(1);
             Arc::make_mut(&mut self.quarantined).insert(position);
+            if let Some(folding) = self.folding.as_mut() {
+                let quarantined = Arc::clone(&self.quarantined);
+                folding.terms = Arc::new(Terms { quarantined, ..(*folding.terms).clone() });
+            }
         }
         let mut effects = Vec::new();
         let stored_touches =
@@ -208,8 +197,9 @@ impl PartitionState {
             } else {
                 group.stage = Stage::Loading;
                 let window_millis = self.history.longest_window_millis();
-                let requests = vec![load_request(gonggu_id, &group.clicks, window_millis)];
-                effects.push(Effect::Load { batch: folding.batch, requests });
+                let clicks = folding.terms.clicks.of(group.chain);
+                let requests = vec![load_request(gonggu_id, clicks, window_millis)];
+                effects.push(Effect::Load { batch: folding.terms.batch, requests });
             }
         }
         Ok(effects)
@@ -235,32 +225,16 @@ impl PartitionState {
             effects.push(Effect::Store(Arc::clone(&folded.batch)));
             self.storing = Some(folded);
         }
+        effects.extend(self.residents.bound(self.stored_batch_border(), self.stored_through()));
         self.load_waiting(&mut effects);
         self.begin_next(now, &mut effects);
         self.check_drained(&mut effects);
         effects
     }
 
-    /// Gonggus idle since before `idle_since` and those beyond `live_max`, longest idle first.
-    pub(crate) fn idle(&mut self, idle_since: UnixMillis, live_max: usize) -> Vec<Effect> {
-        let oldest_open = self.stored_batch_border();
-        let mut leaving: Vec<(UnixMillis, GongguId)> = self
-            .live
-            .iter()
-            .filter(|(_, live)| live.batch < oldest_open)
-            .map(|(gonggu_id, live)| (live.touched_at, *gonggu_id))
-            .collect();
-        leaving.sort_unstable();
-        let surplus = self.live.len().saturating_sub(live_max);
-        let mut effects = Vec::new();
-        for (index, (touched_at, gonggu_id)) in leaving.into_iter().enumerate() {
-            if index >= surplus && touched_at >= idle_since {
-                break;
-            }
-            self.live.remove(&gonggu_id);
-            effects.push(Effect::Leave(gonggu_id));
-        }
-        effects
+    /// Sends away gonggus that are idle.
+    pub(crate) fn idle(&mut self, now: UnixMillis) -> Vec<Effect> {
+        self.residents.tidy(now, self.stored_batch_border(), self.stored_through())
     }
 
     /// Batches below this number are stored.
@@ -290,11 +264,12 @@ impl PartitionState {
             let touched = storing.is_some_and(|storing| storing.touched.contains(gonggu_id));
             if matches!(group.stage, Stage::WaitsForStore) && !touched {
                 group.stage = Stage::Loading;
-                requests.push(load_request(*gonggu_id, &group.clicks, window_millis));
+                let clicks = folding.terms.clicks.of(group.chain);
+                requests.push(load_request(*gonggu_id, clicks, window_millis));
             }
         }
         if !requests.is_empty() {
-            effects.push(Effect::Load { batch: folding.batch, requests });
+            effects.push(Effect::Load { batch: folding.terms.batch, requests });
         }
     }
 
@@ -312,54 +287,42 @@ impl PartitionState {
         let rules = Arc::clone(self.history.at(*first));
         let from = self.begun.as_ref().map(|progress| progress.position);
         let mut marks = self.begun.take().map(|progress| progress.marks).unwrap_or_default();
-        let mut grouped: Map<GongguId, Vec<(Position, RawClick)>> = Map::default();
-        for (position, entry) in batch.entries {
-            match entry {
-                LogEntry::Click(click) => grouped.entry(click.gonggu_id).or_default().push((position, click)),
-                // One chain of runs: the newest run's mark takes the place of the one before.
-                LogEntry::TimeMark { run, at } => marks = vec![RunMark { run, at }],
-                LogEntry::Closing { .. } => {}
-            }
-        }
+        let (clicks, chains) = group(batch.entries, &mut marks);
         let to = PartitionProgress { position: batch.end, marks };
         self.begun = Some(to.clone());
-        let id = self.next_batch;
-        self.next_batch += 1;
-        let mut folding = Folding {
-            batch: id,
-            from,
-            to,
+        let terms = Terms {
+            batch: self.next_batch,
+            clicks: Arc::new(clicks),
             rules,
-            unfinished: grouped.len(),
-            groups: Map::with_capacity_and_hasher(grouped.len(), foldhash::fast::RandomState::default()),
+            quarantined: Arc::clone(&self.quarantined),
+            stored_through: self.stored_through(),
         };
-        let mut requests = Vec::new();
-        for (gonggu_id, clicks) in grouped {
-            let clicks = Arc::new(clicks);
-            let stage = if let Some(live) = self.live.get_mut(&gonggu_id) {
-                live.batch = id;
-                live.touched_at = now;
-                effects.push(Effect::Fold {
-                    gonggu_id,
-                    generation: live.generation,
-                    batch: id,
-                    clicks: Arc::clone(&clicks),
-                    rules: Arc::clone(&folding.rules),
-                });
-                Stage::Folding { generation: live.generation }
-            } else if self.storing.as_ref().is_some_and(|storing| storing.touched.contains(&gonggu_id)) {
-                Stage::WaitsForStore
-            } else {
-                requests.push(load_request(gonggu_id, &clicks, self.history.longest_window_millis()));
-                Stage::Loading
-            };
-            folding.groups.insert(gonggu_id, Group { clicks, stage });
-        }
-        if !requests.is_empty() {
-            effects.push(Effect::Load { batch: id, requests });
-        }
+        self.next_batch += 1;
+        let unfinished = chains.len();
+        let groups = chains.into_iter().map(|(id, chain)| (id, Group { chain, stage: Stage::Loading }));
+        let groups: Map<_, _> = groups.collect();
+        let mut folding = Folding { from, to, terms: Arc::new(terms), groups, unfinished };
+        self.lend_or_load(&mut folding, now, effects);
         self.folding = Some(folding);
         self.finish_if_done(now, effects);
+    }
+
+    fn lend_or_load(&mut self, folding: &mut Folding, now: UnixMillis, effects: &mut Vec<Effect>) {
+        let window_millis = self.history.longest_window_millis();
+        let mut requests = Vec::new();
+        for (gonggu_id, group) in &mut folding.groups {
+            if let Some(fold) = fold(&mut self.residents, *gonggu_id, group, &folding.terms, now) {
+                effects.push(fold);
+            } else if self.storing.as_ref().is_some_and(|storing| storing.touched.contains(gonggu_id)) {
+                group.stage = Stage::WaitsForStore;
+            } else {
+                let clicks = folding.terms.clicks.of(group.chain);
+                requests.push(load_request(*gonggu_id, clicks, window_millis));
+            }
+        }
+        if !requests.is_empty() {
+            effects.push(Effect::Load { batch: folding.terms.batch, requests });
+        }
     }
 
     /// A batch never spans two rules versions.
@@ -383,7 +346,7 @@ impl PartitionState {
             return;
         }
         let Some(folding) = self.folding.take() else { return };
-        let finished = finish(self.partition, folding, &self.quarantined);
+        let finished = finish(self.partition, folding);
         if self.storing.is_none() {
             effects.push(Effect::Store(Arc::clone(&finished.batch)));
             self.storing = Some(finished);
@@ -392,4 +355,18 @@ impl PartitionState {
             self.folded = Some(finished);
         }
     }
+}
+
+/// Lends out the state of a gonggu that is in memory.
+fn fold(
+    residents: &mut Residents,
+    gonggu_id: GongguId,
+    group: &mut Group,
+    terms: &Arc<Terms>,
+    now: UnixMillis,
+) -> Option<Effect> {
+    let (generation, state) = residents.lend(gonggu_id, terms.batch, now)?;
+    group.stage = Stage::Folding { generation };
+    let (chain, terms) = (group.chain, Arc::clone(terms));
+    Some(Effect::Fold { gonggu_id, generation, state, chain, terms })
 }

@@ -5,6 +5,7 @@ use super::messages::{PartitionMessage, ReadBatch};
 use crate::handle::{TrackingConfig, TrackingDeps};
 use crate::root::backoff;
 use crate::rules::RulesLoadError;
+use gonggumoa_core::clock::UnixMillis;
 use gonggumoa_core::ids::{PartitionId, Position};
 use gonggumoa_core::judge::rules::RulesHistory;
 use gonggumoa_core::judge::state::GongguState;
@@ -25,10 +26,10 @@ type Partition = ActorRef<PartitionMessage>;
 /// Finds where to go on and which rules are in force.
 pub(super) async fn open(partition: Partition, id: PartitionId, deps: TrackingDeps, config: TrackingConfig) {
     let opened = async {
-        let failed = |error: &dyn std::error::Error| PartitionMessage::Failed(chain(error));
+        let failed = |error: &dyn std::error::Error| PartitionMessage::Failed(error_chain(error));
         let progress = deps.store.progress(id).await.map_err(|error| failed(&error))?;
         let history = crate::rules::history(&deps, id).await.map_err(|error| match error {
-            RulesLoadError::Rules(_) => PartitionMessage::Refused(chain(&error)),
+            RulesLoadError::Rules(_) => PartitionMessage::Refused(error_chain(&error)),
             RulesLoadError::Store(_) | RulesLoadError::Log(_) => failed(&error),
         })?;
         let after = progress.as_ref().map_or(Position(0), |progress| progress.position.through);
@@ -60,9 +61,9 @@ pub(super) async fn read(
             read_to_end(&partition, reader, &config).await
         }
         Err(error @ (LogError::ForeignPosition { .. } | LogError::Deleted { .. })) => {
-            PartitionMessage::Refused(chain(&error))
+            PartitionMessage::Refused(error_chain(&error))
         }
-        Err(error) => PartitionMessage::Failed(chain(&error)),
+        Err(error) => PartitionMessage::Failed(error_chain(&error)),
     };
     let _ = partition.send_message(message);
 }
@@ -79,7 +80,7 @@ async fn read_to_end(
         let batch = match reader.next(config.batch_entries_max).await {
             Ok(batch) => batch,
             Err(LogError::Closed) => return PartitionMessage::EndOfLog,
-            Err(error) => return PartitionMessage::Failed(chain(&error)),
+            Err(error) => return PartitionMessage::Failed(error_chain(&error)),
         };
         let more = batch.more;
         let read = PartitionMessage::Read(Box::new(ReadBatch { batch, permit }));
@@ -105,7 +106,7 @@ pub(super) async fn load(
         let snapshots = match retrying(&config, "load", || store.load(chunk)).await {
             Ok(snapshots) => snapshots,
             Err(error) => {
-                let _ = partition.send_message(PartitionMessage::Failed(chain(&error)));
+                let _ = partition.send_message(PartitionMessage::Failed(error_chain(&error)));
                 return;
             }
         };
@@ -128,9 +129,11 @@ fn restore(
         .iter()
         .zip(snapshots)
         .map(|(request, snapshot)| {
-            let mut state =
-                GongguState::restore(request.gonggu_id, snapshot, history).map_err(|error| chain(&error))?;
-            for key in &request.rollups {
+            let mut state = GongguState::restore(request.gonggu_id, snapshot, history)
+                .map_err(|error| error_chain(&error))?;
+            // Rows that start later than any click so far are known to be new.
+            let last_clicked_at = snapshot.head.as_ref().map_or(UnixMillis::MIN, |head| head.last_clicked_at);
+            for key in request.rollups.iter().filter(|key| key.at <= last_clicked_at) {
                 if !snapshot.rollups.iter().any(|rollup| rollup.key == *key) {
                     state.insert_rollup(*key, None);
                 }
@@ -154,7 +157,7 @@ pub(super) async fn store(
             metrics::counter!("judge_clicks_stored_total").increment(batch.clicks.len() as u64);
             PartitionMessage::Stored
         }
-        Err(error) => PartitionMessage::Failed(chain(&error)),
+        Err(error) => PartitionMessage::Failed(error_chain(&error)),
     };
     let _ = partition.send_message(message);
 }
@@ -173,7 +176,7 @@ pub(crate) async fn retrying<T, F: Future<Output = Result<T, StoreError>>>(
                 let wait = backoff(config, failures);
                 tracing::warn!(
                     store.call = what,
-                    store.problem = chain(&error),
+                    store.problem = error_chain(&error),
                     retry.millis = wait.as_millis() as u64,
                     "the click store did not answer and will be asked again"
                 );
@@ -186,7 +189,7 @@ pub(crate) async fn retrying<T, F: Future<Output = Result<T, StoreError>>>(
 }
 
 /// An error with its causes, for a status and a log line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn error_chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
