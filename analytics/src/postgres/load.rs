@@ -1,7 +1,8 @@
 //! Loading: all that the states of many gonggus are rebuilt from, as of one instant.
 //!
-//! A busy gonggu has millions of clicks inside its windows. Only those that its state needs are read, only the columns it
-//! needs of them, and each becomes a click as it arrives: nothing but the answer grows with their number.
+//! A busy gonggu has millions of clicks inside its windows. Only those that its state needs are read, only the
+//! columns it needs of them, and each becomes a click as it arrives: nothing but the answer grows with
+//! their number.
 
 use super::PostgresClickStore;
 use super::begin::begin_snapshot;

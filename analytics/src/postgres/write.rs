@@ -1,7 +1,8 @@
 //! Storing a batch: one transaction, the partition's row first and last.
 //!
 //! ```text
-//!   lock + compare position → COPY clicks → heads → rollups → flags → quarantine → position (CAS) → COMMIT
+//!   lock + compare position → COPY clicks → heads + open rollups → other rollups → flags → quarantine
+//!                           → position (CAS) → COMMIT
 //! ```
 //!
 //! The position's row lock keeps two writers of a partition apart; the compare-and-set at the end holds

@@ -185,7 +185,8 @@ async fn count(subject: &TestStore, query: &'static str) -> i64 {
 
 async fn digest(subject: &TestStore, table: &str) -> String {
     let query = format!(
-        "SELECT md5(string_agg(r::text, '|' ORDER BY gonggu_id, level, at)) FROM (SELECT gonggu_id, level, at, counts, visitors, referrers, devices FROM {table}) r"
+        "SELECT md5(string_agg(r::text, '|' ORDER BY gonggu_id, level, at))
+         FROM (SELECT gonggu_id, level, at, counts, visitors, referrers, devices FROM {table}) r"
     );
     sqlx::query_scalar(sqlx::AssertSqlSafe(query)).fetch_one(subject.store.pool()).await.unwrap()
 }
