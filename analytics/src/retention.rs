@@ -1,4 +1,5 @@
-//! Retention: raw addresses go after `IP_RETENTION_DAYS`, clicks after `CLICK_RETENTION_MONTHS`.
+//! Retention: raw addresses go after `IP_RETENTION_DAYS`, clicks after `CLICK_RETENTION_MONTHS`, from the store
+//! and from the archive.
 //!
 //! A daily pass in bounded steps: an hour of clicks is masked per statement (found by a block-range index,
 //! since rows lie in the order of time), a month is dropped as a whole table. How far the masking came is
@@ -6,12 +7,14 @@
 //! stored late. Small partitions below that mark are looked at every time: those are where a wrong clock
 //! puts clicks.
 
+use crate::archive::{self, ArchiveError};
 use crate::postgres::PostgresClickStore;
 use crate::postgres::begin::begin;
 use crate::postgres::millis::PgMillis;
 use crate::postgres::months::{MONTHS_LOCK, Month};
 use gonggumoa_core::clock::{Clock, UnixMillis};
 use gonggumoa_core::kst::{DAY_MILLIS, HOUR_MILLIS, hour_start};
+use object_store::ObjectStore;
 use sqlx::AssertSqlSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,6 +48,29 @@ pub struct RetentionPass {
     pub addresses_masked: u64,
     /// Partitions dropped.
     pub tables_dropped: Vec<String>,
+    /// Archive files deleted.
+    pub files_deleted: Vec<String>,
+}
+
+/// Why a pass ended early; what it did stays done.
+#[derive(Debug, thiserror::Error)]
+pub enum RetentionError {
+    /// The database did not answer, or refused.
+    #[error("stored clicks could not be cleared")]
+    Store(#[from] sqlx::Error),
+    /// The archive cannot be read or deleted from.
+    #[error("the archive could not be cleared")]
+    Archive(#[from] ArchiveError),
+}
+
+impl RetentionError {
+    /// Whether the same pass may go through later: a pass is idempotent, and each begins anew.
+    pub fn retryable(&self) -> bool {
+        match self {
+            Self::Store(_) => true,
+            Self::Archive(error) => error.retryable(),
+        }
+    }
 }
 
 /// The running daily pass.
@@ -66,13 +92,14 @@ impl RetentionHandle {
 pub fn spawn(
     config: RetentionConfig,
     store: Arc<PostgresClickStore>,
+    objects: Arc<dyn ObjectStore>,
     clock: Arc<dyn Clock>,
 ) -> RetentionHandle {
     let (stop, mut stopped) = watch::channel(false);
     let task = tokio::spawn(async move {
         loop {
             let passed = tokio::select! {
-                passed = pass(&config, &store, clock.now()) => passed,
+                passed = pass(&config, &store, &*objects, clock.now()) => passed,
                 _ = stopped.wait_for(|stop| *stop) => return,
             };
             let pause = match passed {
@@ -80,6 +107,7 @@ pub fn spawn(
                     tracing::info!(
                         retention.addresses_masked = done.addresses_masked,
                         retention.tables_dropped = done.tables_dropped.len(),
+                        retention.files_deleted = done.files_deleted.len(),
                         "a retention pass is done"
                     );
                     PASS_INTERVAL
@@ -105,8 +133,9 @@ pub fn spawn(
 pub async fn pass(
     config: &RetentionConfig,
     store: &PostgresClickStore,
+    objects: &dyn ObjectStore,
     now: UnixMillis,
-) -> Result<RetentionPass, sqlx::Error> {
+) -> Result<RetentionPass, RetentionError> {
     let mut done = RetentionPass::default();
     // The start of the month that lies the given number of months back.
     let mut keep_from = Month::of(now).from;
@@ -120,6 +149,8 @@ pub async fn pass(
     }
     let mask_before = hour_start(now.plus_millis(-i64::from(config.ip_retention_days) * DAY_MILLIS));
     done.addresses_masked = mask(store, mask_before).await?;
+    // Last: a damaged file must not keep raw addresses.
+    done.files_deleted = archive::delete_before(objects, keep_from).await?;
     Ok(done)
 }
 

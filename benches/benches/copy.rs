@@ -1,5 +1,5 @@
 //! Judged clicks into PostgreSQL: whole batches as the partition stores them (clicks by COPY, heads,
-//! rollups and the position, one transaction).
+//! rollups and the position, one transaction); and back: what the state of a busy gonggu is loaded from.
 
 #![allow(missing_docs, reason = "criterion's macros make undocumented functions")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a bench that cannot go on has nothing to say")]
@@ -7,11 +7,13 @@
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use gonggumoa_analytics::postgres::PostgresClickStore;
 use gonggumoa_benches::database::BenchDatabase;
+use gonggumoa_benches::report::progress;
 use gonggumoa_benches::sample::{self, RUN, START};
 use gonggumoa_core::ids::{PartitionId, Position};
+use gonggumoa_core::judge::rules::RulesSettings;
 use gonggumoa_core::judge::totals::{Counts, GongguHead, Rollup, RollupKey, RollupLevel, VisitorSketch};
 use gonggumoa_core::log::LogPosition;
-use gonggumoa_core::store::{ClickStore, JudgedBatch, PartitionProgress, RunMark};
+use gonggumoa_core::store::{ClickStore, JudgedBatch, LoadRequest, PartitionProgress, RunMark};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -95,5 +97,72 @@ fn batch(stored: u64, clicks: u64, gonggus: u64) -> JudgedBatch {
     }
 }
 
-criterion_group!(benches, copy);
+/// Clicks inside the windows of the busy gonggu.
+const WINDOW_CLICKS: i64 = 2_000_000;
+/// Of how many clicks one is a visitor's first: all of them, or one of ten.
+const VISITS: [i64; 2] = [1, 10];
+
+/// Time and peak memory of one load. Not by criterion: each is seconds long.
+fn load(_: &mut Criterion) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    for visits in VISITS {
+        let name = format!("window_{visits}");
+        let Some(database) = runtime.block_on(BenchDatabase::create(&name)).unwrap() else { return };
+        let store = PostgresClickStore::new(database.pool.clone());
+        let rules = RulesSettings::standard("bench".into());
+        runtime.block_on(store.put_rules(&rules)).unwrap();
+        let batch = batch(0, 1, 1);
+        runtime.block_on(store.store(&batch)).unwrap();
+        runtime.block_on(fill(&database.pool, visits));
+        let longest = rules.limits.iter().map(|limit| limit.window_millis).max().unwrap_or_default();
+        let request = LoadRequest {
+            gonggu_id: sample::gonggu_id(0),
+            window_millis: longest.max(rules.dedup_window_millis),
+            rollups: Vec::new(),
+        };
+        let before = peak_bytes(true);
+        let started = Instant::now();
+        let snapshot = runtime.block_on(store.load(&[request])).unwrap().remove(0);
+        progress(&format!(
+            "load of {WINDOW_CLICKS} clicks in the window, 1 of {visits} counted: {} clicks, {:.2} s, {} MiB more at the peak",
+            snapshot.clicks.len(),
+            started.elapsed().as_secs_f64(),
+            peak_bytes(false).saturating_sub(before) >> 20,
+        ));
+    }
+}
+
+/// Copies the one stored click: 2 M of them, evenly over the five minutes before the last.
+async fn fill(pool: &sqlx::PgPool, visits: i64) {
+    let columns = "gonggu_id, run, opens_at, closes_at, partition, rules_version, device, endpoint, method, \
+                   origin, took_mark, network_hash, burst, ip_address, ip_masked, user_agent, referer, request_facts";
+    let statement = format!(
+        "INSERT INTO click_trackings (id, clicked_at, judged_at, sequence, position, visitor, verdict, \
+             duplicate_of_position, duplicate_of_judged_at, address_hash, {columns}) \
+         SELECT gen_random_uuid(), at, at, n, n, n / {visits}, CASE WHEN n % {visits} = 0 THEN 1 ELSE 2 END, \
+             CASE WHEN n % {visits} > 0 THEN 1 END, CASE WHEN n % {visits} > 0 THEN at END, \
+             decode(md5((n / {visits})::text), 'hex'), {columns} \
+         FROM click_trackings, generate_series(2, {WINDOW_CLICKS}::bigint) n, \
+              LATERAL (SELECT clicked_at + n * interval '0.149 milliseconds' AS at) later; \
+         UPDATE click_heads SET applied_through = {WINDOW_CLICKS}, \
+             last_judged_at = (SELECT max(judged_at) FROM click_trackings); \
+         VACUUM ANALYZE click_trackings"
+    );
+    for statement in statement.split(';') {
+        sqlx::raw_sql(sqlx::AssertSqlSafe(statement.to_owned())).execute(pool).await.unwrap();
+    }
+}
+
+/// The most memory that was resident at once; since now, if asked.
+fn peak_bytes(from_now: bool) -> u64 {
+    if from_now {
+        // Sets the peak to what is resident now.
+        std::fs::write("/proc/self/clear_refs", "5").unwrap();
+    }
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1_024
+}
+
+criterion_group!(benches, copy, load);
 criterion_main!(benches);

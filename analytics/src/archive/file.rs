@@ -78,14 +78,17 @@ pub struct FileHeader {
     pub previous_sha256: Option<String>,
 }
 
+/// Where the folders of the partitions are.
+pub(super) const PARTITIONS: &str = "clicks";
+
 /// The folder of a partition's files.
 pub(super) fn folder(partition: PartitionId) -> Path {
-    Path::from(format!("clicks/p{partition}"))
+    Path::from(format!("{PARTITIONS}/p{partition}"))
 }
 
 /// The name of the file with these positions.
 pub(super) fn name(partition: PartitionId, first: Position, last: Position) -> Path {
-    Path::from(format!("clicks/p{partition}/{:020}-{:020}.gmz", first.0, last.0))
+    Path::from(format!("{PARTITIONS}/p{partition}/{:020}-{:020}.gmz", first.0, last.0))
 }
 
 /// The name of the object that holds a rules version.

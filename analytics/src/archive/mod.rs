@@ -7,9 +7,11 @@
 //! Invariants: entries stand in position order, each once, none beyond the stored position (so the
 //! quarantined positions of a file are known when it is written); a file becomes visible whole or not at
 //! all; a part of the log is released only after its file is durably there. A restart goes on after the
-//! last file; what was gathered and not yet written is read from the log again. Non-goal: deleting old
-//! files.
+//! last file; what was gathered and not yet written is read from the log again. Old files go from the
+//! beginning (`expire`); what stays can be verified from its own first file on, but no longer be
+//! replayed, since a replay judges from the first click.
 
+mod expire;
 mod file;
 mod read;
 mod replay;
@@ -17,6 +19,7 @@ mod replay;
 mod tests;
 mod write;
 
+pub use expire::delete_before;
 pub use file::{FileHeader, Place};
 pub use read::{files, read};
 pub use replay::{Compared, Difference, ReplayReport, replay};

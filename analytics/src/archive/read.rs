@@ -24,9 +24,14 @@ pub async fn files(objects: &dyn ObjectStore, partition: PartitionId) -> Result<
     Ok(names)
 }
 
+/// The error of an object that could not be had.
+pub(super) fn failed(file: &str) -> impl Fn(object_store::Error) -> ArchiveError {
+    move |source| ArchiveError::Objects { file: file.to_owned(), source }
+}
+
 pub(super) async fn open(objects: &dyn ObjectStore, file: &str) -> Result<FileReader, ArchiveError> {
-    let failed = |source| ArchiveError::Objects { file: file.to_owned(), source };
-    let bytes = objects.get(&Path::from(file)).await.map_err(failed)?.bytes().await.map_err(failed)?;
+    let object = objects.get(&Path::from(file)).await.map_err(failed(file))?;
+    let bytes = object.bytes().await.map_err(failed(file))?;
     FileReader::open(file, &bytes)
 }
 

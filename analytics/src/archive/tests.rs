@@ -4,6 +4,7 @@
 use super::*;
 use async_trait::async_trait;
 use futures::TryStreamExt;
+use gonggumoa_core::clock::UnixMillis;
 use gonggumoa_core::ids::{PartitionId, Position, RunId};
 use gonggumoa_core::judge::rules::{RulesActivation, RulesSettings, StoredRules};
 use gonggumoa_core::log::{ClickLog, LogBatch, LogEntry, LogPosition, LogReader};
@@ -309,4 +310,49 @@ fn an_age_cuts_a_small_file() {
         handle.stop().await;
         assert_eq!(bench.entries().await.unwrap().len(), 3);
     });
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn old_files_go_from_the_beginning_and_the_rest_is_verified() {
+    let bench = Bench::new();
+    bench.log.grow(200);
+    bench.store.set(&bench.log, 200);
+    let handle = bench.spawn();
+    until(|| archived(&handle, 180)).await;
+    handle.stop().await;
+    let all = files(&*bench.objects, PARTITION).await.unwrap();
+    let entries = bench.entries().await.unwrap();
+    assert!(all.len() >= 5);
+    // Written today: only the entries' own times tell that a file is old.
+    let early = delete_before(&*bench.objects, fixture::START).await.unwrap();
+    assert!(early.is_empty());
+
+    let third = super::read::open(&*bench.objects, &all[2]).await.unwrap();
+    let last_of_third = fixture::START.plus_millis(third.header.end.through.0 as i64);
+    let deleted = delete_before(&*bench.objects, last_of_third).await.unwrap();
+    assert_eq!(deleted, all[..2], "the third still holds an entry of that time");
+    let kept = bench.entries().await.unwrap();
+    assert_eq!(kept[..], entries[entries.len() - kept.len()..]);
+    assert_eq!(kept[0].0, third.header.first);
+
+    // What stays is a chain: a file taken out of its middle is missed.
+    let fourth = bench.folder.path().join(&all[3]);
+    let bytes = std::fs::read(&fourth).unwrap();
+    std::fs::remove_file(&fourth).unwrap();
+    let error = bench.entries().await.unwrap_err();
+    assert!(matches!(error, ArchiveError::Chain { .. }), "{error}");
+    std::fs::write(&fourth, bytes).unwrap();
+
+    // However old it is, the newest stays, and the archive goes on from it.
+    let deleted = delete_before(&*bench.objects, UnixMillis::MAX).await.unwrap();
+    assert_eq!(deleted, all[2..all.len() - 1]);
+    bench.log.grow(60);
+    bench.store.set(&bench.log, 260);
+    let handle = bench.spawn();
+    until(|| archived(&handle, 240)).await;
+    handle.stop().await;
+    let grown = bench.entries().await.unwrap();
+    let positions: Vec<u64> = grown.iter().map(|(position, _)| position.0).collect();
+    let expected: Vec<u64> = (positions[0]..positions[0] + positions.len() as u64).collect();
+    assert_eq!(positions, expected);
 }

@@ -1,24 +1,33 @@
-//! Loading: all that the states of many gonggus are rebuilt from, in four statements as of one instant.
+//! Loading: all that the states of many gonggus are rebuilt from, as of one instant.
+//!
+//! A busy gonggu has millions of clicks inside its windows. Only those that its state needs are read, only the
+//! columns it needs of them, and each becomes a click as it arrives: nothing but the answer grows with
+//! their number.
 
 use super::PostgresClickStore;
 use super::begin::begin_snapshot;
 use super::codes;
 use super::error::store_error;
+use super::figures::open_rows;
 use super::millis::PgMillis;
-use super::rows::{ClickRow, FlagRow, HeadRow, RollupRow};
-use gonggumoa_core::click::JudgedClick;
-use gonggumoa_core::clock::UnixMillis;
-use gonggumoa_core::judge::totals::{Flag, GongguHead, Rollup};
+use super::open::OpenRows;
+use super::rows::{FlagRow, HeadRow, RollupRow, WindowRow};
+use futures::TryStreamExt;
+use gonggumoa_core::judge::totals::{Flag, GongguHead, Rollup, RollupKey};
+use gonggumoa_core::store::needed::WindowStarts;
 use gonggumoa_core::store::{GongguSnapshot, LoadRequest, StoreError};
 use sqlx::PgConnection;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
 /// Where each request's windows begin.
+#[derive(Default)]
 struct Windows {
     ids: Vec<Uuid>,
-    after: Vec<PgMillis>,
+    marks_after: Vec<PgMillis>,
+    counts_after: Vec<PgMillis>,
     through: Vec<i64>,
+    slots: Vec<i32>,
 }
 
 pub(crate) async fn load(
@@ -39,11 +48,9 @@ pub(crate) async fn load(
         let slot = slot(head.gonggu_id.0);
         snapshots[slot].head = Some(head);
     }
-    let windows = windows(requests, &snapshots);
-    for click in clicks(&mut transaction, &windows).await? {
-        let slot = slot(click.click.gonggu_id.0);
-        snapshots[slot].clicks.push(click);
-    }
+    let limit_window_millis = limit_window_millis(&mut transaction).await?;
+    let windows = windows(requests, &snapshots, limit_window_millis);
+    clicks(&mut transaction, requests, &windows, &mut snapshots).await?;
     for flag in flags(&mut transaction, &windows).await? {
         let slot = slot(flag.gonggu_id.0);
         snapshots[slot].flags.push(flag);
@@ -56,17 +63,36 @@ pub(crate) async fn load(
     Ok(snapshots)
 }
 
-fn windows(requests: &[LoadRequest], snapshots: &[GongguSnapshot]) -> Windows {
-    let mut windows = Windows { ids: Vec::new(), after: Vec::new(), through: Vec::new() };
-    for (request, snapshot) in requests.iter().zip(snapshots) {
+fn windows(
+    requests: &[LoadRequest],
+    snapshots: &[GongguSnapshot],
+    limit_window_millis: Option<i64>,
+) -> Windows {
+    let mut windows = Windows::default();
+    for ((slot, request), snapshot) in (0..).zip(requests).zip(snapshots) {
         if let Some(head) = &snapshot.head {
+            let starts = WindowStarts::new(head.last_judged_at, request.window_millis, limit_window_millis);
             windows.ids.push(request.gonggu_id.0);
-            let after = UnixMillis(head.last_judged_at.0.saturating_sub(request.window_millis));
-            windows.after.push(PgMillis(after));
+            windows.marks_after.push(PgMillis(starts.marks));
+            windows.counts_after.push(PgMillis(starts.counts));
             windows.through.push(head.applied_through.0 as i64);
+            windows.slots.push(slot);
         }
     }
     windows
+}
+
+/// The longest window of a limit of any rules version; `None` while no version is stored.
+async fn limit_window_millis(connection: &mut PgConnection) -> Result<Option<i64>, StoreError> {
+    let longest = sqlx::query_scalar!(
+        r#"SELECT max((SELECT coalesce(max((l ->> 'window_millis')::bigint), 0)
+                       FROM jsonb_array_elements(settings -> 'limits') l))
+           FROM rules_versions"#
+    )
+    .fetch_one(connection)
+    .await
+    .map_err(store_error)?;
+    Ok(longest)
 }
 
 /// Heads of these gonggus, in no order.
@@ -87,18 +113,34 @@ pub(crate) async fn heads(
     rows.into_iter().map(GongguHead::try_from).collect()
 }
 
-async fn clicks(connection: &mut PgConnection, windows: &Windows) -> Result<Vec<JudgedClick>, StoreError> {
-    let rows = sqlx::query_file_as!(
-        ClickRow,
+async fn clicks(
+    connection: &mut PgConnection,
+    requests: &[LoadRequest],
+    windows: &Windows,
+    snapshots: &mut [GongguSnapshot],
+) -> Result<(), StoreError> {
+    let mut rows = sqlx::query_file_as!(
+        WindowRow,
         "src/postgres/sql/load_clicks.sql",
         &windows.ids,
-        &windows.after as _,
-        &windows.through
+        &windows.marks_after as _,
+        &windows.counts_after as _,
+        &windows.through,
+        &windows.slots
     )
-    .fetch_all(connection)
-    .await
-    .map_err(store_error)?;
-    rows.into_iter().map(JudgedClick::try_from).collect()
+    .fetch(connection);
+    while let Some(row) = rows.try_next().await.map_err(store_error)? {
+        // The statement gives back what it was given.
+        let slot = row.slot as usize;
+        snapshots[slot].clicks.push(row.click(requests[slot].gonggu_id)?);
+    }
+    for snapshot in snapshots {
+        // Rows lie nearly in this order already.
+        if !snapshot.clicks.is_sorted_by_key(|click| click.position) {
+            snapshot.clicks.sort_unstable_by_key(|click| click.position);
+        }
+    }
+    Ok(())
 }
 
 async fn flags(connection: &mut PgConnection, windows: &Windows) -> Result<Vec<Flag>, StoreError> {
@@ -112,7 +154,7 @@ async fn flags(connection: &mut PgConnection, windows: &Windows) -> Result<Vec<F
            JOIN click_flags f ON f.gonggu_id = w.gonggu_id AND f.last_held_at > w.after
            ORDER BY f.gonggu_id, f.first_position, f.id"#,
         &windows.ids,
-        &windows.after as _
+        &windows.marks_after as _
     )
     .fetch_all(connection)
     .await
@@ -138,8 +180,15 @@ async fn rollups(connection: &mut PgConnection, requests: &[LoadRequest]) -> Res
         &levels,
         &times as _
     )
-    .fetch_all(connection)
+    .fetch_all(&mut *connection)
     .await
     .map_err(store_error)?;
-    rows.into_iter().map(Rollup::try_from).collect()
+    let mut rollups = rows.into_iter().map(Rollup::try_from).collect::<Result<Vec<_>, _>>()?;
+    let wanted: HashSet<RollupKey> = keys().copied().collect();
+    let gonggus: Vec<Uuid> =
+        wanted.iter().map(|key| key.gonggu_id.0).collect::<HashSet<_>>().into_iter().collect();
+    let open = open_rows(connection, &gonggus).await?.into_values().flat_map(OpenRows::into_rows);
+    rollups.extend(open.filter(|row| wanted.contains(&row.key)));
+    rollups.sort_unstable_by_key(|row| row.key);
+    Ok(rollups)
 }

@@ -14,8 +14,10 @@ pub mod copy;
 pub mod millis;
 
 mod error;
+mod figures;
 mod load;
 pub(crate) mod months;
+mod open;
 mod queries;
 mod rows;
 mod rules;
@@ -37,7 +39,7 @@ use gonggumoa_core::store::{
 };
 use parking_lot::Mutex;
 use sqlx::PgPool;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 /// Judged clicks in PostgreSQL; the schema is `migrations/postgres`.
 #[derive(Debug)]
@@ -46,6 +48,8 @@ pub struct PostgresClickStore {
     months: months::Months,
     /// COPY buffers between two batches: one a partition that stores at the same time.
     buffers: Mutex<Vec<Vec<u8>>>,
+    /// Which buckets are open in the heads, by partition (see `figures`).
+    known_open: Mutex<HashMap<PartitionId, figures::KnownOpen>>,
     /// Gonggus whose figures changed since somebody last took them (see `click_count`).
     touched: Mutex<HashSet<GongguId>>,
 }
@@ -53,7 +57,13 @@ pub struct PostgresClickStore {
 impl PostgresClickStore {
     /// A store on this pool. Two connections serve one partition: one stores, one loads.
     pub fn new(pool: PgPool) -> Self {
-        Self { pool, months: months::Months::default(), buffers: Mutex::default(), touched: Mutex::default() }
+        Self {
+            pool,
+            months: months::Months::default(),
+            buffers: Mutex::default(),
+            known_open: Mutex::default(),
+            touched: Mutex::default(),
+        }
     }
 
     /// The pool it works on.

@@ -1,7 +1,10 @@
 //! The asking side: rollups, heads, pages of clicks, progress.
 
+use super::begin::begin_snapshot;
 use super::error::store_error;
+use super::figures::open_rows;
 use super::millis::PgMillis;
+use super::open::OpenRows;
 use super::rows::{ClickRow, RollupRow};
 use super::write::MarkJson;
 use super::{PostgresClickStore, codes, load};
@@ -24,6 +27,8 @@ impl ClickQueries for PostgresClickStore {
         from: UnixMillis,
         to: UnixMillis,
     ) -> Result<Vec<Rollup>, StoreError> {
+        // A row that moves from the head to the table meanwhile is seen in one of them, and once.
+        let mut transaction = begin_snapshot(&self.pool).await.map_err(store_error)?;
         let rows = sqlx::query_as!(
             RollupRow,
             r#"SELECT gonggu_id, level, at AS "at: PgMillis", counts, visitors, referrers, devices
@@ -33,10 +38,16 @@ impl ClickQueries for PostgresClickStore {
             PgMillis(from) as _,
             PgMillis(to) as _
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&mut *transaction)
         .await
         .map_err(store_error)?;
-        rows.into_iter().map(Rollup::try_from).collect()
+        let mut rollups = rows.into_iter().map(Rollup::try_from).collect::<Result<Vec<_>, _>>()?;
+        let open = open_rows(&mut transaction, &[gonggu_id.0]).await?;
+        transaction.commit().await.map_err(store_error)?;
+        let open = open.into_values().flat_map(OpenRows::into_rows);
+        rollups.extend(open.filter(|row| row.key.level == level && from <= row.key.at && row.key.at < to));
+        rollups.sort_unstable_by_key(|row| row.key);
+        Ok(rollups)
     }
 
     async fn heads(&self, gonggu_ids: &[GongguId]) -> Result<Vec<GongguHead>, StoreError> {

@@ -2,7 +2,10 @@
 
 use super::codes;
 use super::millis::PgMillis;
-use gonggumoa_core::click::{BurstCount, DuplicateOf, JudgedClick, Judgement, RawClick};
+use gonggumoa_core::click::{
+    BurstCount, ClickMethod, Device, DuplicateOf, Endpoint, JudgedClick, Judgement, OriginKind, RawClick,
+};
+use gonggumoa_core::clock::UnixMillis;
 use gonggumoa_core::ids::{ClickId, FlagId, GongguId, Position, RunId, UserId};
 use gonggumoa_core::judge::totals::{Counts, Flag, GongguHead, Rollup, RollupKey, VisitorSketch};
 use gonggumoa_core::store::StoreError;
@@ -44,6 +47,82 @@ pub(crate) struct ClickRow {
     pub(crate) request_facts: Option<String>,
 }
 
+/// A row of `load_clicks.sql`: what a state needs of a click.
+pub(crate) struct WindowRow {
+    pub(crate) slot: i32,
+    pub(crate) clicked_at: PgMillis,
+    pub(crate) judged_at: PgMillis,
+    pub(crate) position: i64,
+    pub(crate) visitor: i64,
+    pub(crate) rules_version: i32,
+    pub(crate) verdict: i16,
+    pub(crate) reason: Option<i16>,
+    pub(crate) took_mark: bool,
+    pub(crate) user_id: Option<Uuid>,
+    pub(crate) user_created_at: Option<PgMillis>,
+    pub(crate) duplicate_of_position: Option<i64>,
+    pub(crate) duplicate_of_judged_at: Option<PgMillis>,
+    pub(crate) address_hash: Vec<u8>,
+    pub(crate) network_hash: Vec<u8>,
+    pub(crate) burst: Vec<u8>,
+    pub(crate) member_agent: Option<String>,
+}
+
+impl WindowRow {
+    /// The click, as [`reduced`](gonggumoa_core::store::needed::reduced) as it is.
+    pub(crate) fn click(self, gonggu_id: GongguId) -> Result<JudgedClick, StoreError> {
+        let unknown =
+            |column: &str| damaged("click", format!("{column} of the one at {} is unknown", self.position));
+        let judgement = Judgement {
+            verdict: codes::verdict_of(self.verdict, self.reason).ok_or_else(|| unknown("verdict"))?,
+            judged_at: self.judged_at.0,
+            rules_version: self.rules_version as u32,
+            duplicate_of: duplicate_of(self.duplicate_of_position, self.duplicate_of_judged_at),
+            took_mark: self.took_mark,
+            burst: burst(&self.burst).ok_or_else(|| unknown("burst"))?,
+            flag_id: None,
+            device: Device::Other,
+            visitor: self.visitor as u64,
+        };
+        let click = RawClick {
+            run: RunId(Uuid::nil()),
+            sequence: 0,
+            id: ClickId(Uuid::nil()),
+            clicked_at: self.clicked_at.0,
+            gonggu_id,
+            opens_at: UnixMillis::MIN,
+            closes_at: UnixMillis::MAX,
+            member: member(self.user_id, self.user_created_at),
+            address: None,
+            address_hash: hash(&self.address_hash)?,
+            network_hash: hash(&self.network_hash)?,
+            endpoint: Endpoint::Go,
+            method: ClickMethod::Get,
+            origin: OriginKind::Absent,
+            address_masked: Box::default(),
+            user_agent: self.member_agent.unwrap_or_default().into(),
+            referer: Box::default(),
+            purpose: Box::default(),
+            fetch_site: Box::default(),
+            fetch_mode: Box::default(),
+            fetch_dest: Box::default(),
+            fetch_user: Box::default(),
+        };
+        Ok(JudgedClick { position: Position(self.position as u64), click, judgement })
+    }
+}
+
+fn member(id: Option<Uuid>, created_at: Option<PgMillis>) -> Option<Member> {
+    id.zip(created_at).map(|(id, created_at)| Member { id: UserId(id), created_at: created_at.0 })
+}
+
+fn duplicate_of(position: Option<i64>, judged_at: Option<PgMillis>) -> Option<DuplicateOf> {
+    position.zip(judged_at).map(|(position, judged_at)| DuplicateOf {
+        position: Position(position as u64),
+        judged_at: judged_at.0,
+    })
+}
+
 fn damaged(what: &'static str, problem: impl Into<String>) -> StoreError {
     StoreError::Damaged { what, problem: problem.into() }
 }
@@ -64,12 +143,7 @@ impl TryFrom<ClickRow> for JudgedClick {
             verdict: codes::verdict_of(row.verdict, row.reason).ok_or_else(|| unknown("verdict"))?,
             judged_at: row.judged_at.0,
             rules_version: row.rules_version as u32,
-            duplicate_of: row.duplicate_of_position.zip(row.duplicate_of_judged_at).map(
-                |(position, judged_at)| DuplicateOf {
-                    position: Position(position as u64),
-                    judged_at: judged_at.0,
-                },
-            ),
+            duplicate_of: duplicate_of(row.duplicate_of_position, row.duplicate_of_judged_at),
             took_mark: row.took_mark,
             burst: burst(&row.burst).ok_or_else(|| unknown("burst"))?,
             flag_id: row.flag_id.map(FlagId),
@@ -84,10 +158,7 @@ impl TryFrom<ClickRow> for JudgedClick {
             gonggu_id: GongguId(row.gonggu_id),
             opens_at: row.opens_at.0,
             closes_at: row.closes_at.0,
-            member: row
-                .user_id
-                .zip(row.user_created_at)
-                .map(|(id, created_at)| Member { id: UserId(id), created_at: created_at.0 }),
+            member: member(row.user_id, row.user_created_at),
             // After retention the masked form stands here, which is no address.
             address: row.ip_address.parse().ok(),
             address_hash: hash(&row.address_hash)?,

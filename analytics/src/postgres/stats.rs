@@ -2,6 +2,7 @@
 
 use super::error::store_error;
 use super::millis::PgMillis;
+use super::open::OpenRows;
 use super::queries::least_mark;
 use super::rows;
 use super::{PostgresClickStore, codes};
@@ -9,7 +10,7 @@ use crate::stats::{RollupAdjustment, RowRange, StatsPlan, StatsRows, StatsStore}
 use async_trait::async_trait;
 use gonggumoa_core::clock::UnixMillis;
 use gonggumoa_core::ids::GongguId;
-use gonggumoa_core::judge::totals::RollupLevel;
+use gonggumoa_core::judge::totals::{Rollup, RollupKey, RollupLevel};
 use gonggumoa_core::store::StoreError;
 use sqlx::PgConnection;
 
@@ -52,7 +53,7 @@ impl StatsStore for PostgresClickStore {
         .fetch_all(&self.pool)
         .await
         .map_err(store_error)?;
-        stats_rows(found)
+        stats_rows(gonggu_id, plan, found)
     }
 
     async fn adjustments(
@@ -80,8 +81,10 @@ struct StatsRow {
 const PART_SERIES: i16 = 1;
 const PART_SERIES_ADJUSTMENTS: i16 = 3;
 const PART_MARKS: i16 = 4;
+const PART_OPEN: i16 = 5;
+const PART_OPEN_WITHOUT_VISITORS: i16 = 6;
 
-fn stats_rows(found: Vec<StatsRow>) -> Result<StatsRows, StoreError> {
+fn stats_rows(gonggu_id: GongguId, plan: &StatsPlan, found: Vec<StatsRow>) -> Result<StatsRows, StoreError> {
     let mut rows = StatsRows::default();
     let mut complete_through: Option<UnixMillis> = None;
     for row in found {
@@ -95,6 +98,10 @@ fn stats_rows(found: Vec<StatsRow>) -> Result<StatsRows, StoreError> {
                 let marks = marks.map_err(|error| damaged("partition", &error))?.unwrap_or_default();
                 let at = least_mark(marks)?;
                 complete_through = Some(complete_through.map_or(at, |least| least.min(at)));
+            }
+            PART_OPEN | PART_OPEN_WITHOUT_VISITORS => {
+                let open = OpenRows::unpack(gonggu_id, &row.visitors.unwrap_or_default())?;
+                open.into_rows().for_each(|open| add_open(&mut rows, plan, &open, row.part == PART_OPEN));
             }
             _ => {
                 if let Some(devices) = row.devices {
@@ -111,6 +118,24 @@ fn stats_rows(found: Vec<StatsRow>) -> Result<StatsRows, StoreError> {
     }
     rows.complete_through = complete_through.unwrap_or(UnixMillis::MIN);
     Ok(rows)
+}
+
+/// Adds a row that stands in the head to what it is part of.
+fn add_open(rows: &mut StatsRows, plan: &StatsPlan, open: &Rollup, with_visitors: bool) {
+    let RollupKey { level, at, .. } = open.key;
+    let lies_in = |ranges: &[RowRange]| {
+        ranges.iter().any(|range| range.level == level && range.from <= at && at < range.to)
+    };
+    if lies_in(&plan.series) {
+        rows.series.push((at, open.counts));
+    }
+    if lies_in(&plan.totals) {
+        rows.totals.add_devices(open.devices.map(u64::cast_signed));
+        rows.totals.add_hosts(&open.referrers);
+        if with_visitors {
+            rows.totals.visitors.merge(&open.visitors);
+        }
+    }
 }
 
 fn damaged(what: &'static str, error: &serde_json::Error) -> StoreError {

@@ -45,6 +45,11 @@ impl TestStore {
         Some(Self { store: Arc::new(PostgresClickStore::new(pool)), admin, name })
     }
 
+    /// How to reach its database.
+    pub(crate) fn options(&self) -> PgConnectOptions {
+        self.admin.clone().database(&self.name)
+    }
+
     pub(crate) async fn close(self) {
         self.store.pool().close().await;
         let mut connection = PgConnection::connect_with(&self.admin).await.unwrap();

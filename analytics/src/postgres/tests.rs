@@ -1,6 +1,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 //! The store's contract, and what is PostgreSQL's own.
 
+mod failures;
+mod windows;
+
 use super::months::Month;
 use super::testing::TestStore;
 use super::{PostgresClickStore, copy};

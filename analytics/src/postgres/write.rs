@@ -1,7 +1,8 @@
 //! Storing a batch: one transaction, the partition's row first and last.
 //!
 //! ```text
-//!   lock + compare position → COPY clicks → heads → rollups → flags → quarantine → position (CAS) → COMMIT
+//!   lock + compare position → COPY clicks → heads + open rollups → other rollups → flags → quarantine
+//!                           → position (CAS) → COMMIT
 //! ```
 //!
 //! The position's row lock keeps two writers of a partition apart; the compare-and-set at the end holds
@@ -11,14 +12,16 @@
 
 use super::begin::begin;
 use super::error::{CHECK_VIOLATION, UNIQUE_VIOLATION, sql_state, store_error};
+use super::figures::put_figures;
 use super::millis::PgMillis;
 use super::{PostgresClickStore, codes, copy};
 use gonggumoa_core::ids::{PartitionId, Position};
-use gonggumoa_core::judge::totals::{Flag, GongguHead, Rollup};
+use gonggumoa_core::judge::totals::Flag;
 use gonggumoa_core::log::LogPosition;
 use gonggumoa_core::store::{JudgedBatch, PartitionProgress, StoreError};
 use serde::{Deserialize, Serialize};
 use sqlx::{AssertSqlSafe, PgConnection};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Instant;
 use uuid::Uuid;
@@ -26,8 +29,6 @@ use uuid::Uuid;
 /// COPY is sent in pieces of about this size: large enough to cost few messages, small enough that the
 /// server starts while the rest is encoded.
 const COPY_PIECE_BYTES: usize = 128 * 1024;
-/// Upserts go in statements of at most so many rows, which bounds their memory.
-const UPSERT_ROWS_MAX: usize = 20_000;
 
 /// One entry of `click_partitions.marks`.
 #[derive(Serialize, Deserialize)]
@@ -109,6 +110,7 @@ pub(crate) async fn attempt(
     let mut transaction = begin(&store.pool).await?;
     let connection = &mut *transaction;
     let found = lock_position(connection, batch.partition).await?;
+    let mut known = store.known_open.lock().remove(&batch.partition).unwrap_or_default().at(found);
     if found == Some(batch.to.position) {
         return Ok(());
     }
@@ -117,8 +119,7 @@ pub(crate) async fn attempt(
     }
     put_clicks(store, connection, batch, way).await?;
     if through >= Through::Figures {
-        put_heads(connection, &batch.heads).await?;
-        put_rollups(connection, &batch.rollups).await?;
+        put_figures(connection, &batch.heads, &batch.rollups, &mut known).await?;
         put_flags(connection, &batch.flags).await?;
         put_quarantined(connection, batch.partition, &batch.quarantined).await?;
     }
@@ -126,6 +127,9 @@ pub(crate) async fn attempt(
         return Err(Failed::Store(moved(batch, found)));
     }
     transaction.commit().await?;
+    if through >= Through::Position {
+        store.known_open.lock().insert(batch.partition, known.after(batch.to.position));
+    }
     Ok(())
 }
 
@@ -209,70 +213,19 @@ async fn copy_clicks(
     Ok(())
 }
 
-async fn put_heads(connection: &mut PgConnection, heads: &[GongguHead]) -> Result<(), sqlx::Error> {
-    let mut heads: Vec<&GongguHead> = heads.iter().collect();
-    heads.sort_unstable_by_key(|head| head.gonggu_id);
-    for heads in heads.chunks(UPSERT_ROWS_MAX) {
-        let ids: Vec<Uuid> = heads.iter().map(|head| head.gonggu_id.0).collect();
-        let counts: Vec<i64> =
-            heads.iter().flat_map(|head| head.counts.to_array()).map(|count| count as i64).collect();
-        let visitors: Vec<&[u8]> = heads.iter().map(|head| head.visitors.as_bytes()).collect();
-        let judged: Vec<PgMillis> = heads.iter().map(|head| PgMillis(head.last_judged_at)).collect();
-        let clicked: Vec<PgMillis> = heads.iter().map(|head| PgMillis(head.last_clicked_at)).collect();
-        let applied: Vec<i64> = heads.iter().map(|head| head.applied_through.0 as i64).collect();
-        sqlx::query_file!(
-            "src/postgres/sql/put_heads.sql",
-            &ids,
-            &counts,
-            &visitors as _,
-            &judged as _,
-            &clicked as _,
-            &applied
-        )
-        .execute(&mut *connection)
-        .await?;
-    }
-    Ok(())
-}
-
-async fn put_rollups(connection: &mut PgConnection, rollups: &[Rollup]) -> Result<(), sqlx::Error> {
-    let mut rollups: Vec<&Rollup> = rollups.iter().collect();
-    rollups.sort_unstable_by_key(|rollup| rollup.key);
-    for rollups in rollups.chunks(UPSERT_ROWS_MAX) {
-        let ids: Vec<Uuid> = rollups.iter().map(|rollup| rollup.key.gonggu_id.0).collect();
-        let counts: Vec<i64> =
-            rollups.iter().flat_map(|rollup| rollup.counts.to_array()).map(|count| count as i64).collect();
-        let devices: Vec<i64> =
-            rollups.iter().flat_map(|rollup| rollup.devices).map(|count| count as i64).collect();
-        let levels: Vec<i16> = rollups.iter().map(|rollup| codes::level_code(rollup.key.level)).collect();
-        let times: Vec<PgMillis> = rollups.iter().map(|rollup| PgMillis(rollup.key.at)).collect();
-        let visitors: Vec<&[u8]> = rollups.iter().map(|rollup| rollup.visitors.as_bytes()).collect();
-        let referrers: Vec<Option<String>> =
-            rollups.iter().map(|rollup| referrers_json(&rollup.referrers)).collect();
-        sqlx::query_file!(
-            "src/postgres/sql/put_rollups.sql",
-            &ids,
-            &counts,
-            &devices,
-            &levels,
-            &times as _,
-            &visitors as _,
-            &referrers as _
-        )
-        .execute(&mut *connection)
-        .await?;
-    }
-    Ok(())
-}
-
 /// Empty is NULL: most rows of quiet gonggus have none. `jsonb` holds no NUL either.
-fn referrers_json(referrers: &BTreeMap<Box<str>, u64>) -> Option<String> {
+pub(crate) fn referrers_json(referrers: &BTreeMap<Box<str>, u64>) -> Option<String> {
     if referrers.is_empty() {
         return None;
     }
     let object: serde_json::Map<String, serde_json::Value> =
-        referrers.iter().map(|(host, count)| (host.replace('\0', "\u{fffd}"), (*count).into())).collect();
+        referrers.iter().map(|(host, count)| (storable_host(host).into_owned(), (*count).into())).collect();
     Some(serde_json::Value::Object(object).to_string())
+}
+
+/// A referring host as rollup rows hold it.
+pub(crate) fn storable_host(host: &str) -> Cow<'_, str> {
+    if host.contains('\0') { Cow::Owned(host.replace('\0', "\u{fffd}")) } else { Cow::Borrowed(host) }
 }
 
 async fn put_flags(connection: &mut PgConnection, flags: &[Flag]) -> Result<(), sqlx::Error> {

@@ -16,9 +16,10 @@ async fn addresses_are_masked_and_months_dropped() {
     let times = [UnixMillis(0), days(430), days(100), days(90).plus_millis(-1), days(90), START];
     let clicks: Vec<JudgedClick> = times.iter().map(|at| writer.click(gonggu_id, *at)).collect();
     subject.store.store(&writer.batch(clicks)).await.unwrap();
+    let objects = object_store::memory::InMemory::new();
     let config = RetentionConfig { ip_retention_days: 90, click_retention_months: 13 };
 
-    let done = pass(&config, &subject.store, START).await.unwrap();
+    let done = pass(&config, &subject.store, &objects, START).await.unwrap();
     assert_eq!(done.tables_dropped, vec!["click_trackings_197001", "click_trackings_202509"]);
     assert_eq!(done.addresses_masked, 2);
     let left = subject.store.clicks(gonggu_id, UnixMillis::MIN, UnixMillis::MAX, None, 10).await.unwrap();
@@ -26,9 +27,9 @@ async fn addresses_are_masked_and_months_dropped() {
     assert_eq!(raw, vec![false, false, true, true]);
     assert!(left.iter().all(|click| &*click.click.address_masked == "203.0.113.*"));
 
-    let again = pass(&config, &subject.store, START).await.unwrap();
+    let again = pass(&config, &subject.store, &objects, START).await.unwrap();
     assert_eq!(again, RetentionPass::default());
-    let later = pass(&config, &subject.store, START.plus_millis(HOUR_MILLIS)).await.unwrap();
+    let later = pass(&config, &subject.store, &objects, START.plus_millis(HOUR_MILLIS)).await.unwrap();
     assert_eq!(later.addresses_masked, 1);
     subject.close().await;
 }

@@ -7,7 +7,7 @@ use super::whole;
 use gonggumoa_core::judge::totals::VisitorSketch;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
 /// So many referring hosts are listed, the most frequent first.
@@ -36,6 +36,13 @@ impl RangeTotals {
         let mut parser = serde_json::Deserializer::from_str(json);
         parser.deserialize_map(Adding(&mut self.referrers))?;
         parser.end()
+    }
+
+    /// Adds clicks by referring host.
+    pub fn add_hosts(&mut self, hosts: &BTreeMap<Box<str>, u64>) {
+        for (host, clicks) in hosts {
+            *self.referrers.entry(host.clone()).or_default() += clicks.cast_signed();
+        }
     }
 
     /// Hosts with clicks, the most frequent first, then by name.

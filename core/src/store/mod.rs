@@ -16,6 +16,7 @@
 pub mod conformance;
 #[cfg(any(test, feature = "conformance"))]
 pub mod memory;
+pub mod needed;
 
 use crate::click::JudgedClick;
 use crate::clock::UnixMillis;
@@ -90,7 +91,8 @@ pub struct GongguSnapshot {
     pub head: Option<GongguHead>,
     /// Judged clicks at or below the head's `applied_through` and with `judged_at` greater than
     /// `last_judged_at - window_millis`, ascending by position. Rows above `applied_through` (left by
-    /// a crash) MUST be left out.
+    /// a crash) MUST be left out; those that are not [`needed`] MAY be, and so MAY all of the others
+    /// but what [`needed::reduced`] keeps.
     pub clicks: Vec<JudgedClick>,
     /// Those of the rollups asked for that exist.
     pub rollups: Vec<Rollup>,

@@ -174,7 +174,7 @@ fn fold_invalid(counts: &[i64]) -> [i64; 4] {
 }
 
 async fn rollup_sums(database: &mut PgConnection, gonggu: Gonggu) -> BTreeMap<i16, Vec<i64>> {
-    let rows = sqlx::query("SELECT level, counts FROM click_rollups WHERE gonggu_id = $1")
+    let rows = sqlx::query("SELECT level, counts FROM click_rollups_all WHERE gonggu_id = $1")
         .bind(gonggu.0)
         .fetch_all(database)
         .await

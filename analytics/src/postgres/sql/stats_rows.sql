@@ -4,7 +4,8 @@
 -- when no click lies outside of the range: then the head's sketch is that of the range.
 WITH whole AS MATERIALIZED (
     SELECT head.visitors FROM click_heads head
-    WHERE head.gonggu_id = $1 AND head.last_clicked_at < $9 AND NOT EXISTS (
+    WHERE head.gonggu_id = $1 AND head.last_clicked_at < $9
+      AND (head.open_minute_at IS NULL OR head.open_minute_at >= $8) AND NOT EXISTS (
         SELECT FROM click_rollups r WHERE r.gonggu_id = $1 AND r.level = 1 AND r.at < $8)
 )
 SELECT 1::smallint AS "part!", c.at AS "at?: PgMillis", c.counts AS "counts?", NULL::bytea AS "visitors?",
@@ -34,3 +35,7 @@ FROM unnest($5::smallint[], $6::timestamptz[], $7::timestamptz[]) AS r (level, f
 JOIN click_rollup_adjustments a ON a.gonggu_id = $1 AND a.level = r.level AND a.at >= r.first AND a.at < r.beyond
 UNION ALL
 SELECT 4::smallint, NULL, NULL, NULL, marks::text, NULL FROM click_partitions
+UNION ALL
+-- The newest rows, which stand in the head; without their sketches where the head's own is taken.
+SELECT CASE WHEN EXISTS (SELECT FROM whole) THEN 6 ELSE 5 END::smallint, NULL, NULL, open, NULL, NULL
+FROM click_heads WHERE gonggu_id = $1 AND open IS NOT NULL
