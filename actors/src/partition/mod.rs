@@ -6,6 +6,7 @@
 
 mod batch;
 mod messages;
+mod rhythm;
 mod state;
 mod tasks;
 
