@@ -19,8 +19,9 @@ pub struct TrackingConfig {
     /// Most entries of one batch. A larger one spreads a transaction's cost over more clicks; this one
     /// is judged in under 10 ms and stored in well under a second.
     pub batch_entries_max: usize,
-    /// Least time between the starts of two batches that were not full: at moderate traffic one
-    /// transaction carries many clicks, and figures are still only a fraction of a second old.
+    /// Least time between the starts of two batches that were not full. A transaction's sync makes clicks
+    /// that come at the same moment wait: two a second are too few to reach the 99th percentile, and figures
+    /// are still under a second old.
     pub batch_interval: Duration,
     /// A gonggu without clicks for this long keeps its state in memory, but no actor: many times the
     /// least interval of batches, so that one that is clicked steadily keeps it.
@@ -30,6 +31,12 @@ pub struct TrackingConfig {
     /// microseconds: with the standard number at most 0.7 GB, and no starts up to 20,000 clicks/s
     /// of which each is for another gonggu.
     pub awake_gonggus_max: usize,
+    /// Clicks a second above which a partition gives way to the edge, see `partition::rhythm`.
+    pub rush_clicks_per_second: u64,
+    /// How long it gives way at most before it is level again. Zero: never.
+    pub rush_pause_max: Duration,
+    /// Entries that it may fall behind by while it gives way: a part of what the log has room for.
+    pub rush_backlog_max: u64,
     /// A gonggu without clicks for this long leaves memory. Longer than the usual windows, so that a
     /// gonggu rarely loads clicks that still matter.
     pub idle_after: Duration,
@@ -51,9 +58,12 @@ impl Default for TrackingConfig {
     fn default() -> Self {
         Self {
             batch_entries_max: 32_768,
-            batch_interval: Duration::from_millis(200),
+            batch_interval: Duration::from_millis(500),
             rest_after: Duration::from_secs(5),
             awake_gonggus_max: 100_000,
+            rush_clicks_per_second: 30_000,
+            rush_pause_max: Duration::from_secs(10),
+            rush_backlog_max: 2_000_000,
             idle_after: Duration::from_secs(600),
             idle_check_interval: Duration::from_secs(1),
             live_gonggus_max: 200_000,

@@ -19,8 +19,6 @@ DROP TABLE gonggu_alarms;
 DROP TABLE bookmarks;
 DROP TABLE subscriptions;
 DROP FUNCTION count_subscriptions();
-DROP TRIGGER influencer_profiles_verified_changed ON influencer_profiles;
-DROP FUNCTION notify_profile_changed();
 ALTER TABLE influencer_profiles
     DROP COLUMN refusal_reason,
     DROP COLUMN decided_at,

@@ -8,16 +8,6 @@ ALTER TABLE influencer_profiles
     -- why it was refused; gone with the next application
     ADD COLUMN refusal_reason varchar(500);
 
--- A verification that is given or taken away is in force on every process at once, as a change of status is.
-CREATE FUNCTION notify_profile_changed() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    PERFORM pg_notify('link_changed', 'u:' || NEW.user_id::text);
-    RETURN NULL;
-END $$;
-CREATE TRIGGER influencer_profiles_verified_changed AFTER UPDATE ON influencer_profiles
-    FOR EACH ROW WHEN (OLD.is_verified IS DISTINCT FROM NEW.is_verified)
-    EXECUTE FUNCTION notify_profile_changed();
-
 CREATE TABLE subscriptions (
     id             uuid PRIMARY KEY,
     buyer_id       uuid NOT NULL REFERENCES users (id) ON DELETE CASCADE,

@@ -7,6 +7,7 @@
 mod batch;
 mod messages;
 mod residents;
+mod rhythm;
 mod state;
 mod tasks;
 

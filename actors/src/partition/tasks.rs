@@ -2,6 +2,7 @@
 //! loading, storing. They end with the partition (the shell aborts them when it stops).
 
 use super::messages::{PartitionMessage, ReadBatch};
+use super::rhythm::Rhythm;
 use crate::handle::{TrackingConfig, TrackingDeps};
 use crate::root::backoff;
 use crate::rules::RulesLoadError;
@@ -9,7 +10,7 @@ use gonggumoa_core::clock::UnixMillis;
 use gonggumoa_core::ids::{PartitionId, Position};
 use gonggumoa_core::judge::rules::RulesHistory;
 use gonggumoa_core::judge::state::GongguState;
-use gonggumoa_core::log::{LogError, LogPosition, LogReader};
+use gonggumoa_core::log::{ClickLog, LogError, LogPosition, LogReader};
 use gonggumoa_core::store::{ClickStore, GongguSnapshot, JudgedBatch, LoadRequest, StoreError};
 use ractor::ActorRef;
 use std::sync::Arc;
@@ -47,7 +48,7 @@ pub(super) async fn open(partition: Partition, id: PartitionId, deps: TrackingDe
     let _ = partition.send_message(message);
 }
 
-/// Reads batch after batch; at moderate traffic a batch waits a little so that it carries more.
+/// Reads batch after batch, in the [`Rhythm`] that leaves the edge its room.
 pub(super) async fn read(
     partition: Partition,
     id: PartitionId,
@@ -58,7 +59,8 @@ pub(super) async fn read(
     let message = match deps.log.reader(id, after).await {
         Ok(reader) => {
             let _ = partition.send_message(PartitionMessage::ReaderOpened);
-            read_to_end(&partition, reader, &config).await
+            let log = Entries { log: deps.log.as_ref(), id, reader };
+            read_to_end(&partition, log, after.map_or(Position(0), |place| place.through), &config).await
         }
         Err(error @ (LogError::ForeignPosition { .. } | LogError::Deleted { .. })) => {
             PartitionMessage::Refused(error_chain(&error))
@@ -68,21 +70,32 @@ pub(super) async fn read(
     let _ = partition.send_message(message);
 }
 
+/// One partition of the log, and a place in it.
+struct Entries<'a> {
+    log: &'a dyn ClickLog,
+    id: PartitionId,
+    reader: Box<dyn LogReader>,
+}
+
 async fn read_to_end(
     partition: &Partition,
-    mut reader: Box<dyn LogReader>,
+    mut entries: Entries<'_>,
+    mut through: Position,
     config: &TrackingConfig,
 ) -> PartitionMessage {
     let door = Arc::new(Semaphore::new(QUEUED_BATCHES_MAX));
+    let mut rhythm = Rhythm::new(config);
     loop {
         let Ok(permit) = Arc::clone(&door).acquire_owned().await else { return PartitionMessage::EndOfLog };
+        rhythm.give_way(entries.log, entries.id, through).await;
         let started = tokio::time::Instant::now();
-        let batch = match reader.next(config.batch_entries_max).await {
+        let batch = match entries.reader.next(config.batch_entries_max).await {
             Ok(batch) => batch,
             Err(LogError::Closed) => return PartitionMessage::EndOfLog,
             Err(error) => return PartitionMessage::Failed(error_chain(&error)),
         };
         let more = batch.more;
+        through = batch.end.through;
         let read = PartitionMessage::Read(Box::new(ReadBatch { batch, permit }));
         if partition.send_message(read).is_err() {
             return PartitionMessage::EndOfLog;

@@ -29,6 +29,8 @@ use tokio_util::task::AbortOnDropHandle;
 const JUDGING_NICE: i32 = 10;
 /// Store, archive, click counts and retention each use one connection at a time; loading uses a few.
 const JUDGING_CONNECTIONS_MAX: u32 = 8;
+/// Long records take a kilobyte: of the journal's room a rush gets a quarter before the store catches up.
+const JOURNAL_BYTES_PER_RUSHED_CLICK: u64 = 4 * 1_024;
 /// Pause between two tries to reach an operator's database.
 const RETRY_PAUSE: Duration = Duration::from_secs(2);
 
@@ -272,7 +274,13 @@ impl Starting {
             Arc::<PostgresClickStore>::clone(&store),
             Arc::clone(&objects),
         );
-        let tracking = gonggumoa_actors::spawn(TrackingConfig::default(), deps).await?;
+        let config = TrackingConfig {
+            rush_clicks_per_second: self.config.rush.clicks_per_second,
+            rush_pause_max: self.config.rush.pause_max,
+            rush_backlog_max: self.config.journal.max_bytes / JOURNAL_BYTES_PER_RUSHED_CLICK,
+            ..TrackingConfig::default()
+        };
+        let tracking = gonggumoa_actors::spawn(config, deps).await?;
         let retention = RetentionConfig {
             ip_retention_days: self.config.retention.ip_days,
             click_retention_months: self.config.retention.click_months,

@@ -287,8 +287,9 @@ async fn serve_http(
     let router = openapi::router(&app, health::router(opened.readiness.clone()));
     let listener = tokio::net::TcpListener::from_std(listener)?;
     tracing::info!(address = %listener.local_addr()?, "serving");
-    server::serve(listener, app, router, stop.token.clone(), opened.config.shutdown_timeout / 2).await;
-    Ok(())
+    server::serve(listener, app, router, stop.token.clone(), opened.config.shutdown_timeout / 2)
+        .await
+        .context("cannot start the threads of the edge")
 }
 
 /// Nothing new comes in: flushes, stores what the time allows, and closes. PostgreSQL keeps the last quarter.

@@ -86,6 +86,17 @@ pub struct JournalConfig {
     pub reserve_bytes: u64,
 }
 
+/// When judging and storing give way to the edge altogether; the journal holds the clicks meanwhile.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RushConfig {
+    /// More clicks a second are a rush. 30,000: two cores serve three times as many and nothing beside them,
+    /// and up to 20,000 figures stay less than a second old.
+    pub clicks_per_second: u64,
+    /// So long at most, then the store catches up, rush or not; zero: never. 10 s outlast the first moments
+    /// after a gonggu opens, and what they bring is stored seconds later.
+    pub pause_max: Duration,
+}
+
 /// An admin to be made at the start if missing.
 #[derive(Clone, Debug)]
 pub struct AdminConfig {
@@ -263,6 +274,21 @@ impl JournalConfig {
         Self {
             max_bytes: reader.value("JOURNAL_MAX_BYTES", 8 << 30, "8GiB", journal_bytes),
             reserve_bytes: reader.value("DISK_RESERVE_BYTES", 1 << 30, "1GiB", reader::bytes(0)),
+        }
+    }
+}
+
+impl RushConfig {
+    pub(super) fn read(reader: &mut Reader) -> Self {
+        let pause = reader.value("RUSH_PAUSE_SECONDS", 10, "10", reader::whole(0..=60));
+        Self {
+            clicks_per_second: reader.value(
+                "RUSH_CLICKS_PER_SECOND",
+                30_000,
+                "30000",
+                reader::whole(1_000..=100_000_000),
+            ),
+            pause_max: Duration::from_secs(pause),
         }
     }
 }

@@ -15,7 +15,7 @@ mod reader;
 
 pub use groups::{
     AdminConfig, DatabaseConfig, JournalConfig, JwtAlgorithm, LogConfig, LogFormat, RetentionConfig,
-    RulesConfig, TokenConfig, check_email, check_password,
+    RulesConfig, RushConfig, TokenConfig, check_email, check_password,
 };
 pub use http::HttpConfig;
 pub use mail::MailConfig;
@@ -47,6 +47,8 @@ pub struct Config {
     pub retention: RetentionConfig,
     /// The journal's room on the disk.
     pub journal: JournalConfig,
+    /// When the store gives way.
+    pub rush: RushConfig,
     /// The deployment's key of the address hashes; `None`: the one kept in `data_dir`.
     pub address_hash_key: Option<AddressKey>,
     /// An admin to be made at the start if missing.
@@ -145,6 +147,7 @@ impl Config {
             rules: RulesConfig::read(&mut reader),
             retention: RetentionConfig::read(&mut reader),
             journal: JournalConfig::read(&mut reader),
+            rush: RushConfig::read(&mut reader),
             address_hash_key: reader
                 .secret("ADDRESS_HASH_KEY", "the output of `openssl rand -hex 32`", reader::hex_key)
                 .map(AddressKey::new),

@@ -5,7 +5,7 @@
 //! in `TRUSTED_PROXIES`. The first address that is not is the client. A forged left part changes
 //! nothing, and an entry that is no address ends the walk at the last trusted hop.
 
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
 use std::net::{IpAddr, SocketAddr};
 
@@ -29,14 +29,20 @@ impl TrustedProxies {
         self.0.iter().any(|network| network.contains(&address))
     }
 
-    /// The client's address, canonical (an IPv4-mapped one is IPv4).
-    pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+    /// [`client`](Self::client) by the headers of a request.
+    pub fn client_by(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+        self.client(peer, headers.get_all(FORWARDED_FOR).iter().rev().map(HeaderValue::as_bytes))
+    }
+
+    /// The client's address, canonical (an IPv4-mapped one is IPv4), by the lines of `X-Forwarded-For`, the
+    /// last first.
+    pub fn client<'a>(&self, peer: IpAddr, lines: impl Iterator<Item = &'a [u8]>) -> IpAddr {
         let mut client = peer.to_canonical();
         if self.0.is_empty() || !self.trusts(client) {
             return client;
         }
-        for line in headers.get_all(FORWARDED_FOR).iter().rev() {
-            for entry in line.as_bytes().rsplit(|byte| *byte == b',') {
+        for line in lines {
+            for entry in line.rsplit(|byte| *byte == b',') {
                 let Some(hop) = parse_hop(entry) else { return client };
                 client = hop;
                 if !self.trusts(client) {

@@ -34,6 +34,11 @@ impl Connection {
     /// What it was told; wakes `waker` when that changes.
     pub fn told(&self, waker: &std::task::Waker) -> Told {
         self.waker.register(waker);
+        self.word()
+    }
+
+    /// What it was told, for those who are woken anyway.
+    pub fn word(&self) -> Told {
         match self.told.load(Ordering::Acquire) {
             0 => Told::Nothing,
             1 => Told::Finish,

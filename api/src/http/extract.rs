@@ -196,7 +196,7 @@ impl FromRequestParts<App> for ClientAddress {
         let Some(Peer(peer)) = parts.extensions.get::<Peer>().copied() else {
             return Err(ApiError::internal("the server did not name the connection's peer"));
         };
-        Ok(Self(app.proxies.client(peer, &parts.headers)))
+        Ok(Self(app.proxies.client_by(peer, &parts.headers)))
     }
 }
 

@@ -1,7 +1,9 @@
 //! The accept loop.
 //!
 //! `/go` is answered before the router is asked: no route matching, no layers, no span. Everything
-//! else goes through the router. Both HTTP/1.1 and HTTP/2 (prior knowledge) are spoken.
+//! else goes through the router, on the main runtime, so that no handler holds up the redirects of its thread
+//! (see `workers`); a connection that brings nothing but redirects does not even meet the HTTP library (see
+//! `direct`). Both HTTP/1.1 and HTTP/2 (prior knowledge) are spoken.
 //!
 //! Shutdown, in this order: no new connections, live streams end, kept-alive connections are told to
 //! close (idle ones at once, busy ones after their answer), and at the deadline the rest is dropped.
@@ -9,10 +11,15 @@
 use crate::app::App;
 use crate::http::address::Peer;
 use crate::http::connection::{Connection, Connections, Patience, RequestGuard, Told};
+use crate::http::direct::{Direct, Ended};
+use crate::http::error::ApiError;
 use crate::http::request_id::REQUEST_ID;
+use crate::http::workers::Workers;
 use crate::tracking::edge;
+use crate::tracking::facts::HeaderFacts;
 use axum::Router;
 use axum::body::Body;
+use axum::response::IntoResponse;
 use bytes::Bytes;
 use gonggumoa_core::click::ClickMethod;
 use http::{Method, Request, Response};
@@ -21,15 +28,18 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use std::convert::Infallible;
+use std::io::{self, Cursor};
 use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
+use tokio::io::AsyncReadExt as _;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tower::ServiceExt;
 
 /// How often quiet connections are looked for.
@@ -37,14 +47,15 @@ const SWEEP_EVERY: Duration = Duration::from_secs(5);
 /// After a failed accept (out of descriptors) others get time to close theirs.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Serves until `shutdown`, then finishes within `deadline`.
+/// Serves until `shutdown`, then finishes within `deadline`. An error: its threads cannot be started.
 pub async fn serve(
     listener: TcpListener,
     app: App,
     router: Router,
     shutdown: CancellationToken,
     deadline: Duration,
-) {
+) -> io::Result<()> {
+    let mut workers = Workers::start()?;
     let connections = Arc::new(Connections::default());
     let tasks = TaskTracker::new();
     let door = Arc::new(Semaphore::new(app.settings.connections_max));
@@ -58,13 +69,19 @@ pub async fn serve(
         };
         let Some((stream, peer, permit)) = accepted else { continue };
         let (connection, open) = connections.open();
-        let context = Arc::new(Serving { app: app.clone(), router: router.clone(), peer, connection });
+        let aside = Handle::current();
+        let context = Arc::new(Serving { app: app.clone(), router: router.clone(), aside, peer, connection });
         let builder = Arc::clone(&builder);
-        tasks.spawn(async move {
-            serve_connection(stream, &builder, context).await;
+        let serving = tasks.track_future(async move {
+            // Its events go to the thread that serves it from here on.
+            match TcpStream::from_std(stream) {
+                Ok(stream) => serve_connection(stream, &builder, context).await,
+                Err(error) => tracing::warn!(error = %error, "a connection was not taken over"),
+            }
             drop(open);
             drop(permit);
         });
+        workers.give(move || drop(tokio::spawn(serving)));
     }
     drop(listener);
     connections.finish_all();
@@ -75,6 +92,8 @@ pub async fn serve(
         tasks.wait().await;
     }
     sweeper.abort();
+    workers.end().await;
+    Ok(())
 }
 
 fn patience(app: &App) -> Patience {
@@ -97,18 +116,19 @@ fn builder(app: &App) -> auto::Builder<TokioExecutor> {
     builder
 }
 
-type Accepted = (TcpStream, IpAddr, tokio::sync::OwnedSemaphorePermit);
+type Accepted = (std::net::TcpStream, IpAddr, tokio::sync::OwnedSemaphorePermit);
 
 /// The next connection, once there is a place for it.
 async fn accept(listener: &TcpListener, door: &Arc<Semaphore>) -> Option<Accepted> {
     let permit = Arc::clone(door).acquire_owned().await.ok()?;
-    match listener.accept().await {
-        Ok((stream, address)) => {
-            if let Err(error) = stream.set_nodelay(true) {
-                tracing::debug!(error = %error, "TCP_NODELAY was refused");
-            }
-            Some((stream, address.ip(), permit))
+    let accepted = listener.accept().await.and_then(|(stream, address)| {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(error = %error, "TCP_NODELAY was refused");
         }
+        Ok((stream.into_std()?, address.ip()))
+    });
+    match accepted {
+        Ok((stream, address)) => Some((stream, address, permit)),
         Err(error) => {
             tracing::warn!(error = %error, "a connection was not accepted");
             tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -130,14 +150,46 @@ async fn sweep(connections: Arc<Connections>, patience: Patience, shutdown: Canc
 struct Serving {
     app: App,
     router: Router,
+    /// Where everything but `/go` runs.
+    aside: Handle,
     peer: IpAddr,
     connection: Arc<Connection>,
 }
 
-async fn serve_connection(stream: TcpStream, builder: &auto::Builder<TokioExecutor>, context: Arc<Serving>) {
+async fn serve_connection(
+    mut stream: TcpStream,
+    builder: &auto::Builder<TokioExecutor>,
+    context: Arc<Serving>,
+) {
     let connection = Arc::clone(&context.connection);
+    let direct =
+        Direct { app: &context.app, aside: &context.aside, peer: context.peer, connection: &connection };
+    let mut redirecting = Box::pin(direct.serve(&mut stream));
+    let ended = std::future::poll_fn(|task: &mut Context<'_>| match connection.told(task.waker()) {
+        Told::Nothing | Told::Finish => redirecting.as_mut().poll(task),
+        Told::Drop => Poll::Ready(Ok(Ended::Closed)),
+    })
+    .await;
+    drop(redirecting);
+    match ended {
+        Ok(Ended::Closed) => {}
+        Ok(Ended::Other(unread)) => {
+            let (reading, writing) = stream.into_split();
+            let stream = tokio::io::join(Cursor::new(unread).chain(reading), writing);
+            serve_anything(TokioIo::new(stream), &connection, builder, Arc::clone(&context)).await;
+        }
+        Err(error) => tracing::trace!(error = %error, "connection ended"),
+    }
+}
+
+async fn serve_anything(
+    stream: impl hyper::rt::Read + hyper::rt::Write + Send + Unpin + 'static,
+    connection: &Connection,
+    builder: &auto::Builder<TokioExecutor>,
+    context: Arc<Serving>,
+) {
     let service = service_fn(move |request| answer(Arc::clone(&context), request));
-    let mut serving = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let mut serving = pin!(builder.serve_connection(stream, service));
     let mut finishing = false;
     std::future::poll_fn(|task: &mut Context<'_>| {
         match connection.told(task.waker()) {
@@ -167,7 +219,9 @@ async fn answer(context: Arc<Serving>, request: Request<Incoming>) -> Result<Res
     };
     if let (Some(method), Some(id)) = (method, edge::go_path(request.uri().path())) {
         let app = &context.app;
-        let mut response = edge::go(app, id, method, request.headers(), context.peer).await;
+        let facts = HeaderFacts::read(request.headers());
+        let address = app.proxies.client_by(context.peer, request.headers());
+        let mut response = edge::go(app, &context.aside, id, method, &facts, address).await;
         response.headers_mut().insert(REQUEST_ID, app.request_ids.next());
         return Ok(response);
     }
@@ -181,7 +235,12 @@ async fn route(
 ) -> Result<Response<Body>, Infallible> {
     let mut request = request.map(Body::new);
     request.extensions_mut().insert(Peer(context.peer));
-    let response = context.router.clone().oneshot(request).await?;
+    let routed = context.aside.spawn(context.router.clone().oneshot(request));
+    // A client that goes away takes its request along.
+    let response = match AbortOnDropHandle::new(routed).await {
+        Ok(Ok(response)) => response,
+        Err(error) => ApiError::internal(error).into_response(),
+    };
     Ok(response.map(|body| Body::new(Guarded { body, _guard: guard })))
 }
 

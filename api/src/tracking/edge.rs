@@ -19,9 +19,11 @@ use gonggumoa_core::clock::UnixMillis;
 use gonggumoa_core::gonggu::{GongguStatus, status_at};
 use gonggumoa_core::ids::{ClickId, GongguId};
 use gonggumoa_core::log::{AppendError, PendingClick};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderName, HeaderValue, StatusCode, header};
 use metrics::Counter;
 use std::net::IpAddr;
+use tokio::runtime::Handle;
+use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
 const CLICK_ID: HeaderName = HeaderName::from_static("x-click-id");
@@ -67,8 +69,8 @@ pub struct EdgeRequest<'a> {
     pub endpoint: Endpoint,
     /// The method.
     pub method: ClickMethod,
-    /// Its headers.
-    pub headers: &'a HeaderMap,
+    /// What its headers say.
+    pub facts: &'a HeaderFacts<'a>,
     /// The client's address.
     pub address: IpAddr,
 }
@@ -81,11 +83,12 @@ struct Underway {
     closes_at: UnixMillis,
 }
 
-/// Records a click and says where it leads. Errors: unknown gonggu, or not known for sure.
-pub async fn take(app: &AppParts, request: EdgeRequest<'_>) -> Result<Taken, ApiError> {
+/// Records a click and says where it leads. Errors: unknown gonggu, or not known for sure. What has to ask the
+/// database does so on the runtime `aside`: connections opened there outlive the caller's own.
+pub async fn take(app: &App, aside: &Handle, request: EdgeRequest<'_>) -> Result<Taken, ApiError> {
     let underway = match app.links.with(request.gonggu_id, |link| begin(app, &request, link)) {
         Some(underway) => underway,
-        None => match app.links.settle(request.gonggu_id).await {
+        None => match settle(app, aside, request.gonggu_id).await {
             Settled::Known(link) => begin(app, &request, &link),
             Settled::Unknown => {
                 app.edge_metrics.unknown.increment(1);
@@ -111,11 +114,16 @@ pub async fn take(app: &AppParts, request: EdgeRequest<'_>) -> Result<Taken, Api
     Ok(Taken { click_id, destination: active.then_some(underway.location) })
 }
 
+async fn settle(app: &App, aside: &Handle, id: GongguId) -> Settled {
+    let app = app.clone();
+    let settling = aside.spawn(async move { app.links.settle(id).await });
+    AbortOnDropHandle::new(settling).await.unwrap_or(Settled::NotNow)
+}
+
 /// Everything up to the first wait.
 fn begin(app: &AppParts, request: &EdgeRequest<'_>, link: &Link) -> Underway {
-    let facts = HeaderFacts::read(request.headers);
     Underway {
-        pending: facts.record(app, link, request.endpoint, request.method, request.address),
+        pending: request.facts.record(app, link, request.endpoint, request.method, request.address),
         location: link.location.clone(),
         opens_at: link.opens_at,
         closes_at: link.closes_at,
@@ -128,14 +136,20 @@ pub fn go_path(path: &str) -> Option<&str> {
     (!id.contains('/')).then_some(id)
 }
 
-/// Answers `GET|HEAD /go/{id}`.
-pub async fn go(app: &App, id: &str, method: ClickMethod, headers: &HeaderMap, peer: IpAddr) -> Response {
+/// Answers `GET|HEAD /go/{id}` of a client at `address`.
+pub async fn go(
+    app: &App,
+    aside: &Handle,
+    id: &str,
+    method: ClickMethod,
+    facts: &HeaderFacts<'_>,
+    address: IpAddr,
+) -> Response {
     let mut response = match parse_id(id) {
         None => ApiError::GongguNotFound.into_response(),
         Some(gonggu_id) => {
-            let address = app.proxies.client(peer, headers);
-            let request = EdgeRequest { gonggu_id, endpoint: Endpoint::Go, method, headers, address };
-            match take(app, request).await {
+            let request = EdgeRequest { gonggu_id, endpoint: Endpoint::Go, method, facts, address };
+            match take(app, aside, request).await {
                 Ok(taken) => redirect(app, gonggu_id, taken),
                 Err(error) => error.into_response(),
             }

@@ -16,6 +16,9 @@ use std::net::IpAddr;
 /// at most four bytes, so the first `TEXT_MAX_CHARS` characters lie in these.
 const TEXT_MAX_BYTES: usize = 4 * TEXT_MAX_CHARS + 4;
 
+/// The longest name of a header that matters has 14.
+const NAME_MAX_BYTES: usize = 16;
+
 /// The headers that matter, borrowed.
 #[derive(Debug, Default)]
 pub struct HeaderFacts<'a> {
@@ -32,33 +35,48 @@ pub struct HeaderFacts<'a> {
 }
 
 impl<'a> HeaderFacts<'a> {
-    /// Reads them; of a header that stands twice the first counts, purposes are joined.
+    /// Reads them.
     pub fn read(headers: &'a HeaderMap) -> Self {
         let mut facts = Self::default();
         for (name, value) in headers {
-            let value = value.as_bytes();
-            match name.as_str() {
-                "user-agent" => keep(&mut facts.user_agent, value),
-                "referer" => keep(&mut facts.referer, value),
-                "origin" => keep(&mut facts.origin, value),
-                "sec-fetch-site" => keep(&mut facts.fetch_site, value),
-                "sec-fetch-mode" => keep(&mut facts.fetch_mode, value),
-                "sec-fetch-dest" => keep(&mut facts.fetch_dest, value),
-                "sec-fetch-user" => keep(&mut facts.fetch_user, value),
-                "authorization" if facts.bearer.is_none() => facts.bearer = bearer_value(value),
-                "cookie" if facts.cookie.is_none() => facts.cookie = cookie_value(value),
-                "sec-purpose" | "purpose" | "x-purpose" | "x-moz" => {
-                    let text = lossy(Some(value));
-                    facts.purpose = if facts.purpose.is_empty() {
-                        text
-                    } else {
-                        Cow::Owned(format!("{}, {text}", facts.purpose))
-                    };
-                }
-                _ => {}
-            }
+            facts.take(name.as_str(), value.as_bytes());
         }
         facts
+    }
+
+    /// Takes a header whose name may have capitals.
+    pub fn take_any_case(&mut self, name: &str, value: &'a [u8]) {
+        let mut small = [0u8; NAME_MAX_BYTES];
+        let Some(small) = small.get_mut(..name.len()) else { return };
+        small.copy_from_slice(name.as_bytes());
+        small.make_ascii_lowercase();
+        if let Ok(name) = std::str::from_utf8(small) {
+            self.take(name, value);
+        }
+    }
+
+    /// Takes one header more; of one that stands twice the first counts, purposes are joined.
+    fn take(&mut self, name: &str, value: &'a [u8]) {
+        match name {
+            "user-agent" => keep(&mut self.user_agent, value),
+            "referer" => keep(&mut self.referer, value),
+            "origin" => keep(&mut self.origin, value),
+            "sec-fetch-site" => keep(&mut self.fetch_site, value),
+            "sec-fetch-mode" => keep(&mut self.fetch_mode, value),
+            "sec-fetch-dest" => keep(&mut self.fetch_dest, value),
+            "sec-fetch-user" => keep(&mut self.fetch_user, value),
+            "authorization" if self.bearer.is_none() => self.bearer = bearer_value(value),
+            "cookie" if self.cookie.is_none() => self.cookie = cookie_value(value),
+            "sec-purpose" | "purpose" | "x-purpose" | "x-moz" => {
+                let text = lossy(Some(value));
+                self.purpose = if self.purpose.is_empty() {
+                    text
+                } else {
+                    Cow::Owned(format!("{}, {text}", self.purpose))
+                };
+            }
+            _ => {}
+        }
     }
 
     /// Who the tokens say it is. The cookie counts on `/go`, and on POST only from our own pages.

@@ -7,6 +7,7 @@ use crate::http::auth::AnyUser;
 use crate::http::error::{ApiError, ErrorBody};
 use crate::http::extract::{ClientAddress, JsonBody, Query};
 use crate::tracking::edge::{self, EdgeRequest};
+use crate::tracking::facts::HeaderFacts;
 use crate::tracking::figures::{StatsError, StatsQuery};
 use crate::tracking::queries::{self, GongguOwner};
 use crate::tracking::types::{ClickCreate, ClickResponse, LiveBody, StatsParameters, StatsResponse};
@@ -20,6 +21,7 @@ use axum::response::{IntoResponse, Response};
 use gonggumoa_core::click::{ClickMethod, Endpoint};
 use gonggumoa_core::ids::GongguId;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use tokio::runtime::Handle;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
@@ -52,10 +54,10 @@ async fn create_click(
         gonggu_id: GongguId(body.gonggu_id),
         endpoint: Endpoint::Post,
         method: ClickMethod::Post,
-        headers: &headers,
+        facts: &HeaderFacts::read(&headers),
         address,
     };
-    let taken = edge::take(&app, request).await?;
+    let taken = edge::take(&app, &Handle::current(), request).await?;
     let click_id = taken.click_id.ok_or(ApiError::ClickNotRecorded)?;
     let mut response = match taken.destination {
         Some(destination) => {
@@ -83,7 +85,8 @@ pub(crate) async fn go(
     headers: HeaderMap,
 ) -> Response {
     let method = if method == Method::HEAD { ClickMethod::Head } else { ClickMethod::Get };
-    edge::go(&app, &id, method, &headers, peer).await
+    let address = app.proxies.client_by(peer, &headers);
+    edge::go(&app, &Handle::current(), &id, method, &HeaderFacts::read(&headers), address).await
 }
 
 /// The figures of one gonggu.

@@ -11,7 +11,7 @@ fn client(peer: &str, lines: &[&str]) -> String {
     for line in lines {
         headers.append(FORWARDED_FOR, HeaderValue::from_bytes(line.as_bytes()).unwrap());
     }
-    proxies().client(peer.parse().unwrap(), &headers).to_string()
+    proxies().client_by(peer.parse().unwrap(), &headers).to_string()
 }
 
 #[test]
@@ -20,7 +20,7 @@ fn an_untrusted_peer_is_the_client_whatever_it_claims() {
     let none = TrustedProxies::default();
     let mut headers = HeaderMap::new();
     headers.insert(FORWARDED_FOR, HeaderValue::from_static("1.2.3.4"));
-    assert_eq!(none.client("127.0.0.1".parse().unwrap(), &headers).to_string(), "127.0.0.1");
+    assert_eq!(none.client_by("127.0.0.1".parse().unwrap(), &headers).to_string(), "127.0.0.1");
 }
 
 #[test]

@@ -11,7 +11,7 @@ struct Running {
     address: std::net::SocketAddr,
     sink: Arc<FakeSink>,
     shutdown: CancellationToken,
-    task: JoinHandle<()>,
+    task: JoinHandle<io::Result<()>>,
 }
 
 async fn start() -> Running {
@@ -152,6 +152,108 @@ async fn shutdown_closes_kept_connections_and_ends() {
     stream.read_to_end(&mut rest).await.unwrap();
     let rest = String::from_utf8_lossy(&rest).to_lowercase();
     assert!(rest.starts_with("http/1.1 302") && rest.contains("x-click-id"), "{rest}");
-    tokio::time::timeout(Duration::from_secs(5), running.task).await.expect("did not end").unwrap();
+    tokio::time::timeout(Duration::from_secs(5), running.task).await.expect("did not end").unwrap().unwrap();
     assert!(TcpStream::connect(running.address).await.is_err(), "still accepts");
+}
+
+/// Reads one answer of a kept connection: its head, and as much body as it says.
+async fn next_answer(stream: &mut TcpStream, head_only: bool) -> String {
+    let mut answer = Vec::new();
+    loop {
+        let text = String::from_utf8_lossy(&answer).to_lowercase();
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
+            if head_only || body.len() >= length.parse().unwrap() {
+                assert!(head_only || body.len() == length.parse::<usize>().unwrap(), "{text}");
+                return text;
+            }
+        }
+        let byte = tokio::time::timeout(Duration::from_secs(10), stream.read_u8()).await;
+        answer.push(byte.expect("no answer").expect("closed"));
+    }
+}
+
+#[tokio::test]
+async fn redirects_and_everything_else_on_one_connection() {
+    let running = start().await;
+    let mut stream = TcpStream::connect(running.address).await.unwrap();
+    let go = |method: &str, id: &str| format!("{method} /go/{id} HTTP/1.1\r\nHost: x\r\nReferer: r\r\n\r\n");
+    let unknown = "00000000-0000-0000-0000-000000000002";
+    // Two at once wait for each other.
+    stream.write_all((go("GET", OPEN_ID) + &go("GET", OPEN_ID)).as_bytes()).await.unwrap();
+    for _ in 0..2 {
+        assert!(next_answer(&mut stream, false).await.starts_with("http/1.1 302 found\r\n"));
+    }
+    for (request, status) in [
+        (go("HEAD", OPEN_ID), 302),
+        (go("GET", unknown), 503),
+        (go("GET", "nonsense"), 404),
+        (go("GET", &OPEN_ID.replace('0', "%30")), 404),
+        // From here on the library answers.
+        ("GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n".to_owned(), 404),
+        (go("GET", OPEN_ID), 302),
+        ("GET /go/x y HTTP/1.1\r\n\r\n".to_owned(), 400),
+    ] {
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let answer = next_answer(&mut stream, request.starts_with("HEAD")).await;
+        assert!(answer.starts_with(&format!("http/1.1 {status} ")), "{request}: {answer}");
+    }
+    let seen = running.sink.seen.lock();
+    assert_eq!(seen.len(), 4);
+    assert!(seen.iter().all(|click| click.referer == "r"));
+}
+
+#[tokio::test]
+async fn a_head_in_pieces_and_bodies_are_the_librarys() {
+    let running = start().await;
+    let path = format!("/go/{OPEN_ID}");
+    for (pieces, answers) in [
+        (vec![format!("GET {path} HT"), "TP/1.1\r\nhost: x\r\n".to_owned(), "\r\n".to_owned()], 1),
+        (vec![format!("GET {path} HTTP/1.1\r\nhost: x\r\nx-long: {}\r\n\r\n", "a".repeat(8_000))], 1),
+        (vec![format!("GET {path}?a=1 HTTP/1.1\r\nhost: x\r\n\r\n")], 1),
+        // What looks like a second request is the first one's body.
+        (
+            vec![format!(
+                "GET {path} HTTP/1.1\r\nContent-Length: 34\r\n\r\nGET /nowhere HTTP/1.1\r\nhost: x\r\n\r\n"
+            )],
+            1,
+        ),
+        (
+            vec![format!(
+                "GET {path} HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET {path} HTTP/1.1\r\n\r\n"
+            )],
+            2,
+        ),
+    ] {
+        let mut stream = TcpStream::connect(running.address).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        for piece in &pieces {
+            stream.write_all(piece.as_bytes()).await.unwrap();
+            tokio::task::yield_now().await;
+        }
+        for _ in 0..answers {
+            let answer = next_answer(&mut stream, false).await;
+            assert!(answer.starts_with("http/1.1 302"), "{pieces:?}: {answer}");
+        }
+        let more = tokio::time::timeout(Duration::from_millis(50), stream.read_u8()).await;
+        assert!(!matches!(more, Ok(Ok(_))), "one answer too many: {pieces:?}");
+    }
+}
+
+#[tokio::test]
+async fn both_ways_give_the_same_answer() {
+    let running = start().await;
+    let mut heads = Vec::new();
+    for more in ["Connection: Keep-Alive\r\n", "TE: trailers\r\n"] {
+        let mut stream = TcpStream::connect(running.address).await.unwrap();
+        let request = format!("GET /go/{OPEN_ID} HTTP/1.1\r\nHost: x\r\n{more}\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let answer = next_answer(&mut stream, false).await;
+        let mut lines: Vec<String> = answer.lines().map(str::to_owned).collect();
+        lines.retain(|line| !line.starts_with("x-request-id") && !line.starts_with("date"));
+        lines.sort();
+        assert!(answer.contains("\r\ndate: ") && answer.contains(" gmt\r\n"), "{answer}");
+        heads.push(lines);
+    }
+    assert_eq!(heads[0], heads[1]);
 }

@@ -9,6 +9,7 @@ use futures::FutureExt;
 use gonggumoa_core::click::OriginKind;
 use gonggumoa_core::ids::UserId;
 use gonggumoa_core::visitor::Member;
+use http::HeaderMap;
 
 fn headers(given: &[(&'static str, &[u8])]) -> HeaderMap {
     let mut headers = HeaderMap::new();
@@ -20,7 +21,10 @@ fn headers(given: &[(&'static str, &[u8])]) -> HeaderMap {
 
 async fn get(app: &App, sink: &FakeSink, id: &str, given: &[(&'static str, &[u8])]) -> Response {
     let headers = headers(given);
-    let mut answer = Box::pin(go(app, id, ClickMethod::Get, &headers, "10.0.0.1".parse().unwrap()));
+    let facts = HeaderFacts::read(&headers);
+    let aside = Handle::current();
+    let address = app.proxies.client_by("10.0.0.1".parse().unwrap(), &headers);
+    let mut answer = Box::pin(go(app, &aside, id, ClickMethod::Get, &facts, address));
     let at_once = answer.as_mut().now_or_never();
     sink.settle(&Ok(()));
     match at_once {
@@ -32,9 +36,10 @@ async fn get(app: &App, sink: &FakeSink, id: &str, given: &[(&'static str, &[u8]
 #[tokio::test]
 async fn no_answer_before_the_disk_has_it() {
     let (app, sink) = app(None);
-    let headers = HeaderMap::new();
+    let facts = HeaderFacts::default();
     let peer = "203.0.113.1".parse().unwrap();
-    let mut answer = Box::pin(go(&app, OPEN_ID, ClickMethod::Get, &headers, peer));
+    let aside = Handle::current();
+    let mut answer = Box::pin(go(&app, &aside, OPEN_ID, ClickMethod::Get, &facts, peer));
     assert!(answer.as_mut().now_or_never().is_none(), "answered before it was durable");
     assert_eq!(sink.seen.lock().len(), 1);
     assert!(answer.as_mut().now_or_never().is_none());
@@ -52,14 +57,15 @@ async fn no_answer_before_the_disk_has_it() {
 #[tokio::test]
 async fn what_was_not_recorded_is_redirected_without_an_id() {
     let (app, sink) = app(None);
-    let headers = HeaderMap::new();
+    let facts = HeaderFacts::default();
     let peer = "203.0.113.1".parse().unwrap();
-    let mut answer = Box::pin(go(&app, OPEN_ID, ClickMethod::Get, &headers, peer));
+    let aside = Handle::current();
+    let mut answer = Box::pin(go(&app, &aside, OPEN_ID, ClickMethod::Get, &facts, peer));
     assert!(answer.as_mut().now_or_never().is_none());
     sink.settle(&Err(AppendError::Poisoned("test".to_owned())));
     let failed = answer.await;
     *sink.refuses.lock() = true;
-    let refused = go(&app, OPEN_ID, ClickMethod::Get, &headers, peer).await;
+    let refused = go(&app, &Handle::current(), OPEN_ID, ClickMethod::Get, &facts, peer).await;
     for response in [failed, refused] {
         assert_eq!(response.status(), 302);
         assert!(response.headers().contains_key(header::LOCATION));
@@ -152,10 +158,11 @@ async fn tokens_identify_and_bad_ones_are_none() {
             gonggu_id: GongguId(Uuid::from_u128(1)),
             endpoint: Endpoint::Post,
             method: ClickMethod::Post,
-            headers: &headers,
+            facts: &HeaderFacts::read(&headers),
             address: "203.0.113.1".parse().unwrap(),
         };
-        let mut taking = Box::pin(take(&app, request));
+        let aside = Handle::current();
+        let mut taking = Box::pin(take(&app, &aside, request));
         assert!(taking.as_mut().now_or_never().is_none());
         sink.settle(&Ok(()));
         taking.await.unwrap();

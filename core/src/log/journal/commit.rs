@@ -21,9 +21,15 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
+use std::thread::ThreadId;
 use uuid::Uuid;
 
 /// Clicks that one sync covers (or several, when a segment ends among them).
+///
+/// Those who wait stand in one lane a thread. The writer wakes the first of each lane, and that one, when
+/// it is polled, the rest: on their own thread, where a wake-up is a push to a local queue, instead of a
+/// lock, a context switch and perhaps a system call each. A first one that goes before its group is over
+/// leaves the lane to the writer; should one never be polled, the writer wakes the lane after its next group.
 #[derive(Default)]
 pub(super) struct Group {
     /// The last sequence of this group known to be durable; all of them once it is over.
@@ -33,9 +39,19 @@ pub(super) struct Group {
 
 #[derive(Default)]
 struct GroupState {
-    wakers: Vec<Option<Waker>>,
+    lanes: Vec<Lane>,
     /// Set once: nothing beyond `durable` will ever be.
     failed: Option<AppendError>,
+    /// Whether the first of each lane was woken.
+    over: bool,
+}
+
+/// Those who wait on one thread, in the order in which they came.
+struct Lane {
+    thread: ThreadId,
+    wakers: Vec<Option<Waker>>,
+    /// The first went early: nobody but the writer wakes the others.
+    leaderless: bool,
 }
 
 impl Group {
@@ -44,16 +60,74 @@ impl Group {
         self.durable.store(sequence, Ordering::Release);
     }
 
-    /// Wakes those who wait.
+    /// Wakes the first of every lane, who wakes the rest.
     pub(super) fn wake(&self) {
-        let wakers = std::mem::take(&mut self.state.lock().wakers);
-        wakers.into_iter().flatten().for_each(Waker::wake);
+        let mut state = self.state.lock();
+        state.over = true;
+        let mut firsts = Vec::with_capacity(state.lanes.len());
+        for lane in &mut state.lanes {
+            let count = if lane.leaderless { lane.wakers.len() } else { 1 };
+            firsts.extend(lane.wakers.iter_mut().take(count).filter_map(Option::take));
+        }
+        drop(state);
+        firsts.into_iter().for_each(Waker::wake);
     }
 
-    /// Says that nothing more of this group will be durable.
+    /// Wakes all who still wait after [`wake`](Self::wake).
+    pub(super) fn wake_the_rest(&self) {
+        let lanes = std::mem::take(&mut self.state.lock().lanes);
+        lanes.into_iter().flat_map(|lane| lane.wakers).flatten().for_each(Waker::wake);
+    }
+
+    /// Says that nothing more of this group will be durable. Changes nothing once it is over.
     pub(super) fn fail(&self, error: AppendError) {
-        self.state.lock().failed.get_or_insert(error);
-        self.wake();
+        let mut state = self.state.lock();
+        if state.over {
+            return;
+        }
+        state.failed = Some(error);
+        state.over = true;
+        drop(state);
+        self.wake_the_rest();
+    }
+
+    /// The first of a lane goes: wakes the others if they can go too.
+    fn leave(&self, lane: usize) {
+        let mut state = self.state.lock();
+        let over = state.over;
+        let Some(lane) = state.lanes.get_mut(lane) else { return };
+        if !over {
+            lane.leaderless = true;
+            lane.wakers[0] = None;
+            return;
+        }
+        let others = std::mem::take(&mut lane.wakers);
+        drop(state);
+        others.into_iter().flatten().for_each(Waker::wake);
+    }
+}
+
+/// Where a waker stands in its group.
+#[derive(Clone, Copy)]
+struct Slot {
+    lane: usize,
+    place: usize,
+}
+
+impl GroupState {
+    fn waker(&mut self, slot: Slot) -> Option<&mut Option<Waker>> {
+        self.lanes.get_mut(slot.lane)?.wakers.get_mut(slot.place)
+    }
+
+    fn stand_in(&mut self, waker: Waker) -> Slot {
+        let thread = std::thread::current().id();
+        let lane = self.lanes.iter().position(|lane| lane.thread == thread).unwrap_or_else(|| {
+            self.lanes.push(Lane { thread, wakers: Vec::with_capacity(32), leaderless: false });
+            self.lanes.len() - 1
+        });
+        let wakers = &mut self.lanes[lane].wakers;
+        wakers.push(Some(waker));
+        Slot { lane, place: wakers.len() - 1 }
     }
 }
 
@@ -61,13 +135,39 @@ impl Group {
 pub(super) struct Wait {
     group: Arc<Group>,
     sequence: u64,
-    /// Where our waker stands in the group's list.
-    slot: Option<usize>,
+    /// Where our waker stands in the group, once it does.
+    slot: Option<Slot>,
 }
 
 impl Wait {
     pub(super) fn new(group: Arc<Group>, sequence: u64) -> Self {
         Self { group, sequence, slot: None }
+    }
+
+    fn look(&mut self, context: &mut Context<'_>) -> Poll<Result<(), AppendError>> {
+        if self.group.durable.load(Ordering::Acquire) >= self.sequence {
+            return Poll::Ready(Ok(()));
+        }
+        let mut state = self.group.state.lock();
+        // Asked again under the lock: `wake` takes wakers under it, after the place was set.
+        if self.group.durable.load(Ordering::Acquire) >= self.sequence {
+            return Poll::Ready(Ok(()));
+        }
+        if let Some(error) = &state.failed {
+            return Poll::Ready(Err(error.clone()));
+        }
+        match self.slot.and_then(|slot| state.waker(slot)) {
+            Some(Some(waker)) if waker.will_wake(context.waker()) => {}
+            Some(place) => *place = Some(context.waker().clone()),
+            None => self.slot = Some(state.stand_in(context.waker().clone())),
+        }
+        Poll::Pending
+    }
+
+    fn leave(&mut self) {
+        if let Some(Slot { lane, place: 0 }) = self.slot.take() {
+            self.group.leave(lane);
+        }
     }
 }
 
@@ -75,27 +175,17 @@ impl Future for Wait {
     type Output = Result<(), AppendError>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = &mut *self;
-        if this.group.durable.load(Ordering::Acquire) >= this.sequence {
-            return Poll::Ready(Ok(()));
+        let answer = self.look(context);
+        if answer.is_ready() {
+            self.leave();
         }
-        let mut state = this.group.state.lock();
-        // Asked again under the lock: `wake` takes the list under it, after the place was set.
-        if this.group.durable.load(Ordering::Acquire) >= this.sequence {
-            return Poll::Ready(Ok(()));
-        }
-        if let Some(error) = &state.failed {
-            return Poll::Ready(Err(error.clone()));
-        }
-        match this.slot.and_then(|slot| state.wakers.get_mut(slot)) {
-            Some(Some(waker)) if waker.will_wake(context.waker()) => {}
-            Some(place) => *place = Some(context.waker().clone()),
-            None => {
-                this.slot = Some(state.wakers.len());
-                state.wakers.push(Some(context.waker().clone()));
-            }
-        }
-        Poll::Pending
+        answer
+    }
+}
+
+impl Drop for Wait {
+    fn drop(&mut self) {
+        self.leave();
     }
 }
 
@@ -129,8 +219,7 @@ pub(super) struct Taken {
     pub(super) group: Arc<Group>,
 }
 
-/// If the writer dies with a group in its hands, nobody waits for it for ever. After a good end this
-/// changes nothing: what is durable stays acknowledged.
+/// If the writer dies with a group in its hands, nobody waits for it for ever.
 impl Drop for Taken {
     fn drop(&mut self) {
         self.group.fail(AppendError::Closed);
@@ -217,3 +306,6 @@ fn click_id(at: UnixMillis) -> ClickId {
     bytes[6] = bytes[6] & 0x0f | 0x70;
     ClickId(Uuid::from_bytes(bytes))
 }
+
+#[cfg(test)]
+mod tests;

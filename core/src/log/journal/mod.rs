@@ -13,7 +13,7 @@
 //!     └───────────────── the group's waiters are woken ◀─────────────┴──▶ readers: durable records only
 //! ```
 //!
-//! `record` and `segment` hold the format, `commit` the gathering, `writer` the thread,
+//! `record` and `segment` hold the format, `commit` the gathering, `writer` the thread, `active` its segment,
 //! `recovery` the opening of what a crash left, `reader` the reading, `space` budget and deletion,
 //! `config` what may be set, `time` the times on record, `io` the file layer that tests make fail, `verify` the operator's walk.
 //!
@@ -32,6 +32,7 @@
 //! No judging, no index, no compression, no network; readers keep their own places and release again
 //! after a start.
 
+mod active;
 mod commit;
 mod config;
 #[cfg(any(test, feature = "conformance"))]

@@ -5,41 +5,26 @@
 //! again: the kernel may have dropped the pages and would call the next one a success). A new segment
 //! that cannot be made (no space, no file handle, a bad place on the disk) harms nothing that is in use:
 //! the old one goes on while it has room, then the journal is *full*, and it is tried again every second.
-//!
-//! Space: `fallocate` alone leaves unwritten extents, whose conversion makes every fdatasync commit the
-//! file system's own journal too. Zeros written ahead make it a plain overwrite, at the median a third
-//! faster on ext4; they are written a megabyte at a time and go out with the sync that is due anyway.
 
+use super::active::Active;
 use super::commit::{Group, Stop, Taken};
-use super::io::JournalFile;
 use super::record::{self, CLOSING_BYTES, Kind};
 use super::segment::{self, Prepared, SegmentHeader, SegmentMeta, give_back_slack};
-use super::{Progress, Shared, space};
+use super::{Progress, Shared, active, space};
 use crate::log::{AppendError, SinkHealth};
+use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-/// Zeros written ahead of the records, see the module.
-const ZERO_AHEAD_BYTES: usize = 1 << 20;
-/// A group this large pays for its own metadata commit; zeros before it would only double the writing.
-const ZERO_AHEAD_GROUP_MAX_BYTES: usize = ZERO_AHEAD_BYTES / 4;
 /// How often space is looked for.
 const SPACE_RETRY: Duration = Duration::from_secs(1);
 /// A gathering buffer that one burst made larger than this is not kept.
 const SPARE_MAX_BYTES: usize = 8 << 20;
-
-/// The segment being written.
-struct Active {
-    file: Arc<dyn JournalFile>,
-    base: u64,
-    file_bytes: u64,
-    offset: u64,
-    zeroed_to: u64,
-    clicks: u64,
-    opened: Instant,
-}
+/// After so many further groups a woken one is looked at again: whoever is still not awake in it had a first
+/// that was never polled, or is so late that one more wake-up does no harm.
+const LOOKED_AT_AGAIN_AFTER_GROUPS: usize = 4;
 
 /// The writer's own state.
 pub(super) struct Writer {
@@ -50,6 +35,8 @@ pub(super) struct Writer {
     /// since a start takes a shortened newest one for damaged.
     forerunner: Option<SegmentMeta>,
     durable: u64,
+    /// The last groups that were woken, oldest first.
+    woken: VecDeque<Arc<Group>>,
     /// Held as long as this process writes.
     lock: Option<Box<dyn Send>>,
     next_mark: Instant,
@@ -74,10 +61,11 @@ impl Writer {
             active: None,
             forerunner,
             durable,
+            woken: VecDeque::new(),
             lock: Some(lock),
             next_mark: now,
             next_space_try: now,
-            zeros: vec![0; ZERO_AHEAD_BYTES],
+            zeros: active::zeros(),
         }
     }
 
@@ -147,13 +135,23 @@ impl Writer {
     /// Writes a group; gives its buffer back for the next.
     fn commit(&mut self, mut taken: Taken) -> Vec<u8> {
         match self.write_group(&mut taken.bytes, &taken.group) {
-            Ok(true) => taken.group.wake(),
+            Ok(true) => self.wake(&taken.group),
             Ok(false) => self.fall_full(&taken.group),
             Err(error) => self.poison(&error, Some(&taken.group)),
         }
         let mut bytes = std::mem::take(&mut taken.bytes);
         bytes.clear();
         if bytes.capacity() > SPARE_MAX_BYTES { Vec::new() } else { bytes }
+    }
+
+    fn wake(&mut self, group: &Arc<Group>) {
+        group.wake();
+        self.woken.push_back(Arc::clone(group));
+        if self.woken.len() > LOOKED_AT_AGAIN_AFTER_GROUPS
+            && let Some(before) = self.woken.pop_front()
+        {
+            before.wake_the_rest();
+        }
     }
 
     /// Writes and syncs a group, over as many segments as it takes. `false`: no space for the rest.
@@ -372,27 +370,12 @@ impl Drop for Writer {
         if std::thread::panicking() {
             self.poison(&io::Error::other("the writer panicked"), None);
         }
+        self.woken.drain(..).for_each(|group| group.wake_the_rest());
         let mut gather = self.shared.gather.lock();
         gather.stop.get_or_insert(Stop::Abandon);
         gather.refuse_gathered(AppendError::Closed, self.durable + 1);
         drop(gather);
         self.lock = None;
         self.shared.progress.send_replace(Progress { durable: self.durable, ended: true });
-    }
-}
-
-impl Active {
-    fn write(&mut self, bytes: &[u8], zeros: &[u8]) -> io::Result<()> {
-        self.file.write_at(bytes, self.offset)?;
-        self.offset += bytes.len() as u64;
-        if self.offset > self.zeroed_to {
-            self.zeroed_to = self.offset;
-            if bytes.len() <= ZERO_AHEAD_GROUP_MAX_BYTES {
-                let count = (self.file_bytes - self.offset).min(zeros.len() as u64);
-                self.file.write_at(&zeros[..count as usize], self.offset)?;
-                self.zeroed_to += count;
-            }
-        }
-        Ok(())
     }
 }
