@@ -165,7 +165,9 @@ async fn visitors_are_those_of_the_range() {
     ] {
         let mut expected = VisitorSketch::default();
         let inside = |click: &&JudgedClick| (from..to).contains(&click.click.clicked_at);
-        clicks.iter().filter(inside).for_each(|click| expected.insert(visitor(click)));
+        for click in clicks.iter().filter(inside) {
+            expected.insert(visitor(click));
+        }
         let plan = StatsPlan::new(&[from, to], Interval::Day);
         let rows = subject.store.stats_rows(gonggu_id, &plan).await.unwrap();
         assert_eq!(rows.totals.visitors, expected, "{from:?} to {to:?}");

@@ -172,19 +172,6 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Query<T> {
     }
 }
 
-/// What stands in the path. Bytes that are no text are malformed, in the API's own words.
-#[derive(Debug)]
-pub struct Path<T>(pub T);
-
-impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let path = axum::extract::Path::<T>::from_request_parts(parts, state).await;
-        path.map(|path| Self(path.0)).map_err(|_| ApiError::Malformed)
-    }
-}
-
 /// The client's address, by the rules of [`crate::http::address`].
 #[derive(Clone, Copy, Debug)]
 pub struct ClientAddress(pub IpAddr);

@@ -14,7 +14,9 @@ fn row(gonggu_id: GongguId, level: RollupLevel, at: UnixMillis, clicks: u64, vis
     let mut row = empty(RollupKey { gonggu_id, level, at });
     row.counts = Counts::from_array([clicks, 2, 0, u64::MAX >> 1, 300, 0, 0, 0, 1 << 40]);
     row.devices = [clicks, 0, 128, 127];
-    (0..visitors).for_each(|visitor| row.visitors.insert((visitor + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15)));
+    for visitor in 0..visitors {
+        row.visitors.insert((visitor + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    }
     row
 }
 
