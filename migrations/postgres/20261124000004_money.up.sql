@@ -118,6 +118,9 @@ CREATE TABLE user_suspensions (
     suspended_by    uuid NOT NULL
 );
 
+-- Lists of accounts for admins, newest first.
+CREATE INDEX users_created_idx ON users (created_at DESC, id DESC);
+
 -- Ledger and log are only ever added to.
 CREATE FUNCTION refuse_rewriting() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

@@ -189,7 +189,8 @@ async fn an_application_is_decided_once() {
     // ten admins decide at once
     let tries = (0..10).map(|_| {
         let (admin, path) = (admin.clone(), format!("/admin/influencers/{}/approve", yes.id));
-        tokio::spawn(async move { call(&admin, Method::POST, &path, &json!({})).await })
+        // there need be no reason, and then no body
+        tokio::spawn(async move { ask(&admin, Method::POST, &path).await })
     });
     let mut approved = 0;
     for task in tries.collect::<Vec<_>>() {
@@ -205,6 +206,8 @@ async fn an_application_is_decided_once() {
     yes.api.gonggu(&GongguSpec::default()).await;
 
     let path = format!("/admin/influencers/{}/reject", no.id);
+    let unnamed = admin.request(Method::POST, &format!("/api/v1{path}")).body("reason=none");
+    assert_eq!(answer(unnamed).await.0, StatusCode::UNSUPPORTED_MEDIA_TYPE);
     let body = json!({"reason": "SNS 계정을 확인할 수 없습니다", "role": "admin"});
     let (status, rejected) = call(&admin, Method::POST, &path, &body).await;
     assert_eq!(

@@ -112,7 +112,7 @@ async fn list_influencers(
 /// Makes an applicant a verified influencer.
 #[utoipa::path(post, path = "/admin/influencers/{user_id}/approve", tag = "admin", security(("bearer" = [])),
     extensions(("x-required-role" = json!("admin"))), params(("user_id" = Uuid, Path)),
-    request_body = ApplicationDecision, responses(
+    request_body = Option<ApplicationDecision>, responses(
     (status = 200, body = AdminUserResponse),
     (status = 404, body = ErrorBody, description = "`INFLUENCER_NOT_FOUND`"),
     (status = 409, body = ErrorBody, description = "`INFLUENCER_NOT_PENDING`"),
@@ -121,7 +121,7 @@ async fn approve_influencer(
     State(app): State<App>,
     Admin(admin): Admin,
     Path(user_id): Path<String>,
-    JsonBody(body): JsonBody<ApplicationDecision>,
+    body: Option<JsonBody<ApplicationDecision>>,
 ) -> Result<Json<AdminUserResponse>, ApiError> {
     decide(&app, admin.id.0, &user_id, body, true).await.map(Json)
 }
@@ -129,7 +129,7 @@ async fn approve_influencer(
 /// Refuses an applicant, who stays a buyer and may apply again.
 #[utoipa::path(post, path = "/admin/influencers/{user_id}/reject", tag = "admin", security(("bearer" = [])),
     extensions(("x-required-role" = json!("admin"))), params(("user_id" = Uuid, Path)),
-    request_body = ApplicationDecision, responses(
+    request_body = Option<ApplicationDecision>, responses(
     (status = 200, body = AdminUserResponse),
     (status = 404, body = ErrorBody, description = "`INFLUENCER_NOT_FOUND`"),
     (status = 409, body = ErrorBody, description = "`INFLUENCER_NOT_PENDING`"),
@@ -138,7 +138,7 @@ async fn reject_influencer(
     State(app): State<App>,
     Admin(admin): Admin,
     Path(user_id): Path<String>,
-    JsonBody(body): JsonBody<ApplicationDecision>,
+    body: Option<JsonBody<ApplicationDecision>>,
 ) -> Result<Json<AdminUserResponse>, ApiError> {
     decide(&app, admin.id.0, &user_id, body, false).await.map(Json)
 }
@@ -147,12 +147,13 @@ async fn decide(
     app: &App,
     actor_id: Uuid,
     user_id: &str,
-    body: ApplicationDecision,
+    body: Option<JsonBody<ApplicationDecision>>,
     approved: bool,
 ) -> Result<AdminUserResponse, ApiError> {
     let user_id = Uuid::try_parse(user_id).map_err(|_| ApiError::InfluencerNotFound)?;
     let mut checks = Checks::new();
-    let reason = input::text(&mut checks, body.reason, "reason", 0..=REASON_MAX_CHARS);
+    let reason = body.and_then(|JsonBody(body)| body.reason);
+    let reason = input::text(&mut checks, reason, "reason", 0..=REASON_MAX_CHARS);
     checks.finish()?;
     let reason = reason.as_deref().filter(|reason| !reason.is_empty());
     let now = app.clock.now().to_utc();

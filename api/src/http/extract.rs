@@ -7,7 +7,7 @@ use crate::app::App;
 use crate::http::address::Peer;
 use crate::http::error::ApiError;
 use axum::body::{Body, HttpBody};
-use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::extract::{FromRequest, FromRequestParts, OptionalFromRequest, Request};
 use http::request::Parts;
 use http::{HeaderMap, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -30,6 +30,19 @@ impl<T: DeserializeOwned> FromRequest<App> for JsonBody<T> {
         }
         let bytes = read_body(request.into_body(), app.settings.body_max_bytes).await?;
         parse_json(&bytes).map(JsonBody)
+    }
+}
+
+/// A body that may be absent altogether: none, and no content type that announces one.
+impl<T: DeserializeOwned> OptionalFromRequest<App> for JsonBody<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, app: &App) -> Result<Option<Self>, ApiError> {
+        if !request.headers().contains_key(header::CONTENT_TYPE) {
+            let bytes = read_body(request.into_body(), app.settings.body_max_bytes).await?;
+            return if bytes.is_empty() { Ok(None) } else { Err(ApiError::UnsupportedMediaType) };
+        }
+        <Self as FromRequest<App>>::from_request(request, app).await.map(Some)
     }
 }
 
