@@ -60,7 +60,7 @@ async fn list(
     let q = filter.q.as_deref();
     let total = queries::count(&app.pool, q).await?;
     let rows = queries::page(&app.pool, q, page, app.clock.now().to_utc()).await?;
-    conditional.answer(&InfluencerListResponse::new(rows, total, page), MAX_AGE_SECONDS)
+    conditional.answer(&InfluencerListResponse::new(rows, total, &page), MAX_AGE_SECONDS)
 }
 
 /// One verified influencer; signed in, with whether one subscribes.

@@ -47,7 +47,7 @@ async fn list(
     let page = page.check(Sort::parse)?;
     let rating = queries::rating(&app.pool, id).await?.ok_or(ApiError::GongguNotFound)?;
     let rows = queries::page(&app.pool, id, page).await?;
-    conditional.answer(&ReviewListResponse::new(rows, rating, page), MAX_AGE_SECONDS)
+    conditional.answer(&ReviewListResponse::new(rows, rating, &page), MAX_AGE_SECONDS)
 }
 
 /// Reviews a gonggu, once; not one's own.

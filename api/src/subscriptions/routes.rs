@@ -51,7 +51,7 @@ async fn feed(
     let page = checked(asked)?;
     let total = queries::feed_count(&app.pool, user.id.0).await?;
     let rows = queries::feed(&app.pool, user.id.0, page).await?;
-    Ok(Json(GongguListResponse::new(rows, total, page, app.clock.now())))
+    Ok(Json(GongguListResponse::new(rows, total, &page, app.clock.now())))
 }
 
 /// Subscribes. Again is the same.

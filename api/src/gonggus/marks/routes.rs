@@ -75,7 +75,7 @@ async fn bookmarks(
     let page = page.check(|_| Some(()))?;
     let total = queries::count(&app.pool, user.id.0).await?;
     let rows = queries::page(&app.pool, user.id.0, page).await?;
-    Ok(Json(GongguListResponse::new(rows, total, page, app.clock.now())))
+    Ok(Json(GongguListResponse::new(rows, total, &page, app.clock.now())))
 }
 
 /// Sets an alarm before a gonggu opens, or moves it.
