@@ -5,6 +5,7 @@ use crate::auth::limits::AccountLimits;
 use crate::auth::passwords::Passwords;
 use crate::auth::tokens::AccessTokens;
 use crate::coupons::limits::CouponLimits;
+use crate::gonggus::totals::Totals;
 use crate::http::address::TrustedProxies;
 use crate::http::origin::Origins;
 use crate::http::request_id::RequestIds;
@@ -88,6 +89,8 @@ pub struct AppParts {
     pub request_ids: RequestIds,
     /// Counters of the edge.
     pub edge_metrics: EdgeMetrics,
+    /// Totals of gonggu lists.
+    pub totals: Totals,
 }
 
 /// The application's state.
@@ -107,6 +110,7 @@ impl App {
             origins: Origins::new(settings.cors_origins.iter().chain(&settings.own_origins)),
             request_ids: RequestIds::new(),
             edge_metrics: EdgeMetrics::register(),
+            totals: Totals::new(),
             settings,
             pool: given.pool,
             sink: given.sink,

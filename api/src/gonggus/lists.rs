@@ -7,6 +7,7 @@
 //! Beside that function stand comparisons that it implies: they say nothing new, but an index can be read by
 //! them, which no function of three columns and a parameter allows.
 
+use crate::gonggus::totals::TotalKey;
 use crate::gonggus::types::{GongguFilter, GongguRow, Status};
 use crate::http::check::Checks;
 use crate::http::error::ApiError;
@@ -109,6 +110,17 @@ impl ListQuery {
         Self { closes_until: Some(closes_until), ..self }
     }
 
+    /// What is counted, and so remembered; `None`: one owner's gonggus are counted by an index.
+    pub fn total_key(&self, links_version: u64) -> Option<TotalKey> {
+        self.filter.influencer_id.is_none().then(|| TotalKey {
+            links_version,
+            status: self.filter.status.map(Status::as_str),
+            category: self.filter.category,
+            q: self.filter.q.clone(),
+            closes_within_millis: self.closes_until.map(|until| (until - self.now).num_milliseconds()),
+        })
+    }
+
     /// How many fit in all.
     pub async fn count(&self, pool: &PgPool) -> Result<i64, sqlx::Error> {
         let mut count = QueryBuilder::new("SELECT count(*) FROM gonggus g WHERE ");
@@ -116,19 +128,27 @@ impl ListQuery {
         count.build_query_scalar().fetch_one(pool).await
     }
 
-    /// The page.
+    /// The page. Which gonggus are on it is found first, by what they are sorted by; only those are read
+    /// whole, with their owners and categories.
     pub async fn rows(&self, pool: &PgPool) -> Result<Vec<GongguRow>, sqlx::Error> {
-        let mut rows = QueryBuilder::new("SELECT ");
-        rows.push(COLUMNS).push(" FROM gonggus g JOIN users u ON u.id = g.influencer_id WHERE ");
+        let mut rows = QueryBuilder::new("WITH page AS MATERIALIZED (SELECT g.id FROM gonggus g WHERE ");
         self.narrow(&mut rows);
+        self.sort(&mut rows);
+        rows.push(" LIMIT ").push_bind(self.page.size).push(" OFFSET ").push_bind(self.page.offset());
+        rows.push(") SELECT ").push(COLUMNS);
+        rows.push(" FROM page JOIN gonggus g ON g.id = page.id JOIN users u ON u.id = g.influencer_id");
+        self.sort(&mut rows);
+        rows.build_query_as::<GongguRow>().fetch_all(pool).await
+    }
+
+    /// The id makes the order whole: no row stands on two pages.
+    fn sort(&self, query: &mut QueryBuilder<Postgres>) {
         let direction = match self.page.order {
             Order::Asc => " ASC",
             Order::Desc => " DESC",
         };
-        // the id makes the order whole: no row stands on two pages
-        rows.push(" ORDER BY ").push(self.page.sort.column()).push(direction).push(", g.id").push(direction);
-        rows.push(" LIMIT ").push_bind(self.page.size).push(" OFFSET ").push_bind(self.page.offset());
-        rows.build_query_as::<GongguRow>().fetch_all(pool).await
+        let column = self.page.sort.column();
+        query.push(" ORDER BY ").push(column).push(direction).push(", g.id").push(direction);
     }
 
     fn narrow(&self, query: &mut QueryBuilder<Postgres>) {

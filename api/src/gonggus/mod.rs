@@ -12,4 +12,5 @@ pub mod queries;
 pub mod routes;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod totals;
 pub mod types;

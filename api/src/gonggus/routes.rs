@@ -10,11 +10,11 @@ use crate::gonggus::{check, queries};
 use crate::http::auth::{AnyUser, MaybeUser, VerifiedInfluencer};
 use crate::http::conditional::Conditional;
 use crate::http::error::{ApiError, ErrorBody};
-use crate::http::extract::{JsonBody, Query};
+use crate::http::extract::{JsonBody, Path, Query};
 use crate::http::page::Order;
 use crate::users::types::UserRole;
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use chrono::{DateTime, Duration, Utc};
 use gonggumoa_analytics::postgres::begin::begin;
@@ -120,9 +120,12 @@ fn soonest(filter: GongguFilter, sort: &str) -> GongguFilter {
 }
 
 async fn listed(app: &App, conditional: &Conditional, query: &ListQuery) -> Result<Response, ApiError> {
-    let total = query.count(&app.pool).await?;
+    let total = match query.total_key(app.links.version()) {
+        Some(key) => app.totals.get(key, query.count(&app.pool)).await?,
+        None => query.count(&app.pool).await?,
+    };
     let rows = query.rows(&app.pool).await?;
-    let answer = GongguListResponse::new(rows, total, query.page, query.now.into());
+    let answer = GongguListResponse::new(rows, total, &query.page, query.now.into());
     conditional.answer(&answer, LIST_MAX_AGE_SECONDS)
 }
 
@@ -267,6 +270,7 @@ fn closed_at(row: &GongguRow, closed: Option<bool>, now: DateTime<Utc>) -> Optio
 /// Waits until `/go` of this process follows what was committed. If that fails the call has succeeded all
 /// the same (an error would have it repeated): the links are told to be behind and find it themselves.
 async fn in_force(app: &App, id: Uuid) {
+    app.totals.changed();
     if let Err(error) = app.links.refresh(GongguId(id)).await {
         tracing::warn!(
             error = &error as &(dyn std::error::Error + 'static),

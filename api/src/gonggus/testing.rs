@@ -91,7 +91,13 @@ impl Catalog {
         .execute(&self.pool)
         .await
         .unwrap();
+        self.written_by_hand();
         id
+    }
+
+    /// What was written by hand is seen: nobody told this process.
+    pub(crate) fn written_by_hand(&self) {
+        self.app.totals.changed();
     }
 
     /// A call; `path` under the base.
@@ -136,6 +142,7 @@ impl Catalog {
         assert!(self.get(path, person).await.status.is_success(), "{path}");
         Statements::count();
         STATEMENTS.set(0);
+        self.app.totals.changed();
         let answer = self.get(path, person).await;
         assert_eq!(answer.status, StatusCode::OK, "{path}: {}", answer.body);
         STATEMENTS.get()

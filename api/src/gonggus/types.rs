@@ -334,7 +334,7 @@ pub struct GongguListResponse {
 
 impl GongguListResponse {
     /// A page as it is at a moment.
-    pub fn new<S>(rows: Vec<GongguRow>, total: i64, page: PageRequest<S>, now: UnixMillis) -> Self {
+    pub fn new<S>(rows: Vec<GongguRow>, total: i64, page: &PageRequest<S>, now: UnixMillis) -> Self {
         let items = rows.into_iter().map(|row| GongguResponse::new(row, now)).collect();
         Self { items, total, page: page.page, size: page.size, pages: page.pages(total) }
     }

@@ -6,7 +6,7 @@ use crate::http::auth::{AnyUser, MaybeUser, VerifiedInfluencer};
 use crate::http::check::Checks;
 use crate::http::conditional::Conditional;
 use crate::http::error::{ApiError, ErrorBody};
-use crate::http::extract::{JsonBody, Query};
+use crate::http::extract::{JsonBody, Path, Query};
 use crate::http::page::PageQuery;
 use crate::influencers::queries::{self, Sort};
 use crate::influencers::types::{
@@ -17,7 +17,7 @@ use crate::influencers::{check, lifecycle, stats};
 use crate::tracking::range;
 use crate::tracking::types::{CountsBody, SeriesBody, StatsParameters, TotalsBody};
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use gonggumoa_analytics::postgres::begin::begin;
 use gonggumoa_core::ids::GongguId;
@@ -60,7 +60,7 @@ async fn list(
     let q = filter.q.as_deref();
     let total = queries::count(&app.pool, q).await?;
     let rows = queries::page(&app.pool, q, page, app.clock.now().to_utc()).await?;
-    conditional.answer(&InfluencerListResponse::new(rows, total, page), MAX_AGE_SECONDS)
+    conditional.answer(&InfluencerListResponse::new(rows, total, &page), MAX_AGE_SECONDS)
 }
 
 /// One verified influencer; signed in, with whether one subscribes.

@@ -136,7 +136,7 @@ async fn of_many_decisions_one_is_taken(pool: PgPool) {
         let pool = pool.clone();
         async move {
             let mut transaction = gonggumoa_analytics::postgres::begin::begin(&pool).await.unwrap();
-            let decided = if number % 2 == 0 {
+            let decided = if number.is_multiple_of(2) {
                 lifecycle::approve(&mut transaction, person.id, None, now).await
             } else {
                 lifecycle::reject(&mut transaction, person.id, None, now).await

@@ -91,7 +91,7 @@ pub struct InfluencerListResponse {
 
 impl InfluencerListResponse {
     /// A page of them.
-    pub fn new<S>(rows: Vec<InfluencerRow>, total: i64, page: PageRequest<S>) -> Self {
+    pub fn new<S>(rows: Vec<InfluencerRow>, total: i64, page: &PageRequest<S>) -> Self {
         let items = rows.into_iter().map(InfluencerResponse::from).collect();
         Self { items, total, page: page.page, size: page.size, pages: page.pages(total) }
     }

@@ -5,7 +5,7 @@ use crate::gonggus::routes::parse_id as parse_gonggu_id;
 use crate::http::auth::AnyUser;
 use crate::http::conditional::Conditional;
 use crate::http::error::{ApiError, ErrorBody};
-use crate::http::extract::{JsonBody, Query};
+use crate::http::extract::{JsonBody, Path, Query};
 use crate::http::page::PageQuery;
 use crate::reviews::check;
 use crate::reviews::queries::{self, Sort};
@@ -13,7 +13,7 @@ use crate::reviews::types::{
     ReviewCreate, ReviewListParameters, ReviewListResponse, ReviewResponse, ReviewUpdate,
 };
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use gonggumoa_core::ids::UserId;
 use http::StatusCode;
@@ -47,7 +47,7 @@ async fn list(
     let page = page.check(Sort::parse)?;
     let rating = queries::rating(&app.pool, id).await?.ok_or(ApiError::GongguNotFound)?;
     let rows = queries::page(&app.pool, id, page).await?;
-    conditional.answer(&ReviewListResponse::new(rows, rating, page), MAX_AGE_SECONDS)
+    conditional.answer(&ReviewListResponse::new(rows, rating, &page), MAX_AGE_SECONDS)
 }
 
 /// Reviews a gonggu, once; not one's own.

@@ -147,7 +147,7 @@ pub struct ReviewListResponse {
 
 impl ReviewListResponse {
     /// A page of them.
-    pub fn new<S>(rows: Vec<ReviewRow>, rating: RatingSummary, page: PageRequest<S>) -> Self {
+    pub fn new<S>(rows: Vec<ReviewRow>, rating: RatingSummary, page: &PageRequest<S>) -> Self {
         Self {
             items: rows.into_iter().map(ReviewResponse::from).collect(),
             rating,

@@ -4,14 +4,14 @@ use crate::app::App;
 use crate::gonggus::types::GongguListResponse;
 use crate::http::auth::AnyUser;
 use crate::http::error::{ApiError, ErrorBody};
-use crate::http::extract::{JsonBody, Query};
+use crate::http::extract::{JsonBody, Path, Query};
 use crate::http::page::{PageQuery, PageRequest};
 use crate::subscriptions::queries;
 use crate::subscriptions::types::{
     SubscriptionListParameters, SubscriptionListResponse, SubscriptionResponse, SubscriptionUpdate,
 };
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use http::StatusCode;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -51,7 +51,7 @@ async fn feed(
     let page = checked(asked)?;
     let total = queries::feed_count(&app.pool, user.id.0).await?;
     let rows = queries::feed(&app.pool, user.id.0, page).await?;
-    Ok(Json(GongguListResponse::new(rows, total, page, app.clock.now())))
+    Ok(Json(GongguListResponse::new(rows, total, &page, app.clock.now())))
 }
 
 /// Subscribes. Again is the same.

@@ -75,6 +75,7 @@ async fn a_suspended_accounts_gonggus_are_nowhere(pool: PgPool) {
         .execute(&pool)
         .await
         .unwrap();
+    catalog.written_by_hand();
     for path in lists {
         let answer = catalog.get(path, Some(&buyer)).await;
         assert_eq!(
@@ -138,6 +139,7 @@ async fn a_parent_takes_its_children_and_the_depth_is_two(pool: PgPool) {
             .await
             .unwrap();
     }
+    catalog.written_by_hand();
     for (category, total) in [(parent, 2), (child, 1), (other, 0), (Uuid::nil(), 0)] {
         let answer = catalog.get(&format!("/gonggus?category={category}"), None).await;
         assert_eq!(answer.body["total"], total, "{category}");

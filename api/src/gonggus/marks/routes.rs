@@ -7,10 +7,10 @@ use crate::gonggus::routes::parse_id;
 use crate::gonggus::types::GongguListResponse;
 use crate::http::auth::AnyUser;
 use crate::http::error::{ApiError, ErrorBody};
-use crate::http::extract::{JsonBody, Query};
+use crate::http::extract::{JsonBody, Path, Query};
 use crate::http::page::PageQuery;
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use chrono::Duration;
 use http::StatusCode;
 use utoipa_axum::router::OpenApiRouter;
@@ -75,7 +75,7 @@ async fn bookmarks(
     let page = page.check(|_| Some(()))?;
     let total = queries::count(&app.pool, user.id.0).await?;
     let rows = queries::page(&app.pool, user.id.0, page).await?;
-    Ok(Json(GongguListResponse::new(rows, total, page, app.clock.now())))
+    Ok(Json(GongguListResponse::new(rows, total, &page, app.clock.now())))
 }
 
 /// Sets an alarm before a gonggu opens, or moves it.

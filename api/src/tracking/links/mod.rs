@@ -32,7 +32,7 @@ use snapshot::SnapshotError;
 use sqlx::PgPool;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::{Mutex, Notify};
 use tokio::time::timeout;
@@ -148,6 +148,8 @@ pub struct Links {
     synced: AtomicBool,
     /// Whether it differs from the snapshot.
     changed: AtomicBool,
+    /// Raised by every change.
+    version: AtomicU64,
     /// Told when the table may have missed a change: the follower reads everything again.
     behind: Notify,
     lookups: Lookups,
@@ -180,6 +182,7 @@ impl Links {
             order: Mutex::new(()),
             synced: AtomicBool::new(false),
             changed: AtomicBool::new(false),
+            version: AtomicU64::new(0),
             behind: Notify::new(),
             lookups: Lookups::new(),
         }
@@ -199,6 +202,11 @@ impl Links {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Differs after every change of the table: what was read from the catalog at another version may be old.
+    pub fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
     }
 
     /// Whether the table is the catalog now; readiness shows it.
@@ -271,14 +279,20 @@ impl Links {
             }
         }
         self.lookups.forget(id);
-        self.changed.store(true, Ordering::Release);
+        self.note_change();
     }
 
     fn remove(&self, id: GongguId) {
         let guard = self.table.guard();
         if self.table.remove(&id, &guard).is_some() {
-            self.changed.store(true, Ordering::Release);
+            self.note_change();
         }
+    }
+
+    /// After the change, so that who sees the new version sees the change.
+    fn note_change(&self) {
+        self.changed.store(true, Ordering::Release);
+        self.version.fetch_add(1, Ordering::AcqRel);
     }
 }
 
