@@ -2,8 +2,8 @@
 //! account, so that a request costs no query and a right taken away is gone all the same.
 //!
 //! Three things make a remembered identity forgotten: the process that changed the account forgets it before it
-//! answers; a notification of the database tells all processes ([`super::watch`]); and it ages within
-//! [`AGE_MAX`], so that even a process that hears nothing is wrong for no longer.
+//! answers; a notification of the database tells all processes ([`super::watch`]); and it ages within two seconds,
+//! so that even a process that hears nothing is wrong for no longer.
 //!
 //! Invariant: what was read before a change is not remembered after it was forgotten. A read in flight notes how
 //! often anything was forgotten; if that moved meanwhile, its answer is used once and not kept.

@@ -225,8 +225,10 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
     use super::*;
 
-    fn push(body: serde_json::Value) -> NotificationSettingsUpdate {
-        serde_json::from_value(serde_json::json!({ "push": body })).unwrap()
+    fn push(settings: &[(&str, bool)]) -> NotificationSettingsUpdate {
+        let settings: serde_json::Map<_, _> =
+            settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).into())).collect();
+        serde_json::from_value(serde_json::json!({ "push": settings })).unwrap()
     }
 
     #[test]
@@ -234,13 +236,13 @@ mod tests {
         let (first, second) = (DateTime::UNIX_EPOCH, DateTime::UNIX_EPOCH + chrono::Duration::days(1));
         let none = NotificationSettingsResponse::default();
         assert!(none.push.service && !none.push.ad && !none.email.ad_night);
-        assert!(changed(&none, push(serde_json::json!({"ad_night": true})), first).is_err());
+        assert!(changed(&none, push(&[("ad_night", true)]), first).is_err());
 
-        let day = changed(&none, push(serde_json::json!({"ad": true})), first).unwrap();
+        let day = changed(&none, push(&[("ad", true)]), first).unwrap();
         assert_eq!(day.push.ad_consented_at, Some(first));
-        let both = changed(&day, push(serde_json::json!({"ad": true, "ad_night": true})), second).unwrap();
+        let both = changed(&day, push(&[("ad", true), ("ad_night", true)]), second).unwrap();
         assert_eq!((both.push.ad_consented_at, both.push.ad_night_consented_at), (Some(first), Some(second)));
-        let neither = changed(&both, push(serde_json::json!({"ad": false})), second).unwrap();
+        let neither = changed(&both, push(&[("ad", false)]), second).unwrap();
         assert_eq!(neither.push, ChannelSettings::default(), "without the day there is no night");
         assert_eq!(neither.email, none.email);
     }

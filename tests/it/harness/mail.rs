@@ -105,6 +105,9 @@ pub(crate) struct SmtpServer {
     server: Option<Child>,
 }
 
+/// The distribution's own, whatever else comes first on the PATH: its packages are there.
+const PYTHON: &str = "/usr/bin/python3";
+
 const SCRIPT: &str = r#"
 import asyncio, os, sys
 from aiosmtpd.smtp import SMTP
@@ -140,7 +143,7 @@ impl SmtpServer {
     /// A port and a folder, and nobody listening yet. `None` where the package is missing, with the reason; in
     /// CI that is a failure, since it is installed there.
     pub(crate) fn prepared(folder: PathBuf) -> Option<Self> {
-        let known = Command::new("python3").args(["-c", "import aiosmtpd"]).stderr(Stdio::null()).status();
+        let known = Command::new(PYTHON).args(["-c", "import aiosmtpd"]).stderr(Stdio::null()).status();
         if !known.is_ok_and(|status| status.success()) {
             assert!(std::env::var_os("CI").is_none(), "python3-aiosmtpd is not installed");
             eprintln!("skipped: python3-aiosmtpd is not installed");
@@ -160,7 +163,7 @@ impl SmtpServer {
 
     /// Starts it and waits until it answers.
     pub(crate) async fn start(&mut self) {
-        let mut command = Command::new("python3");
+        let mut command = Command::new(PYTHON);
         command.args(["-c", SCRIPT]).arg(&self.folder).arg(self.port.to_string()).stdin(Stdio::null());
         self.server = Some(command.spawn().unwrap());
         eventually("the mail server listens", LONG, async || {

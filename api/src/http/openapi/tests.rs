@@ -33,7 +33,8 @@ fn every_operation_is_public_or_names_its_role_and_never_both() {
         if is_public && (security || !role.is_null()) {
             wrong.push(format!("{method} {path} is public and names a role ({role}) or a sign-in"));
         }
-        if !is_public && !(security && named) {
+        let holds = is_public || (security && named);
+        if !holds {
             wrong.push(format!(
                 "{method} {path} is neither in PUBLIC nor has a sign-in and an x-required-role of {ROLES:?}: {role}"
             ));
