@@ -30,7 +30,7 @@ pub fn router() -> OpenApiRouter<App> {
 }
 
 /// What opens and closes on each day of Seoul.
-#[utoipa::path(get, path = "/calendar", tag = "calendar", params(CalendarParameters), responses(
+#[utoipa::path(get, path = "/calendar", tag = "calendar", operation_id = "read_calendar", params(CalendarParameters), responses(
     (status = 200, body = CalendarResponse),
     (status = 304, description = "`If-None-Match` names the present `ETag`"),
     (status = 422, body = ErrorBody, description = "`VALIDATION_ERROR`, or `RANGE_TOO_LARGE`: more than 62 days"),

@@ -19,7 +19,7 @@ pub fn router() -> OpenApiRouter<App> {
 }
 
 /// All categories, parents with children.
-#[utoipa::path(get, path = "/categories", tag = "categories", responses(
+#[utoipa::path(get, path = "/categories", tag = "categories", operation_id = "list_categories", responses(
     (status = 200, body = CategoryTreeResponse),
     (status = 304, description = "`If-None-Match` names the present `ETag`"),
 ))]

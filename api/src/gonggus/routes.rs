@@ -42,7 +42,7 @@ pub fn router() -> OpenApiRouter<App> {
 }
 
 /// A page of gonggus.
-#[utoipa::path(get, path = "/gonggus", tag = "gonggus", params(GongguFilter), responses(
+#[utoipa::path(get, path = "/gonggus", tag = "gonggus", operation_id = "list_gonggus", params(GongguFilter), responses(
     (status = 200, body = GongguListResponse),
     (status = 304, description = "`If-None-Match` names the present `ETag`"),
 ))]
@@ -56,7 +56,7 @@ async fn list(
 }
 
 /// What is open now.
-#[utoipa::path(get, path = "/gonggus/active", tag = "gonggus", params(ShelfFilter), responses(
+#[utoipa::path(get, path = "/gonggus/active", tag = "gonggus", operation_id = "list_active_gonggus", params(ShelfFilter), responses(
     (status = 200, body = GongguListResponse),
     (status = 304, description = "`If-None-Match` names the present `ETag`"),
 ))]
@@ -71,7 +71,7 @@ async fn active(
 }
 
 /// What is still to open.
-#[utoipa::path(get, path = "/gonggus/upcoming", tag = "gonggus", params(ShelfFilter), responses(
+#[utoipa::path(get, path = "/gonggus/upcoming", tag = "gonggus", operation_id = "list_upcoming_gonggus", params(ShelfFilter), responses(
     (status = 200, body = GongguListResponse),
     (status = 304, description = "`If-None-Match` names the present `ETag`"),
 ))]
@@ -86,7 +86,7 @@ async fn upcoming(
 }
 
 /// What is open and closes soon.
-#[utoipa::path(get, path = "/gonggus/closing-soon", tag = "gonggus",
+#[utoipa::path(get, path = "/gonggus/closing-soon", tag = "gonggus", operation_id = "list_closing_soon_gonggus",
     params(ShelfFilter, ClosingSoonParameters), responses(
     (status = 200, body = GongguListResponse),
     (status = 304, description = "`If-None-Match` names the present `ETag`"),
@@ -130,7 +130,7 @@ async fn listed(app: &App, conditional: &Conditional, query: &ListQuery) -> Resu
 }
 
 /// A new gonggu.
-#[utoipa::path(post, path = "/gonggus", tag = "gonggus", security(("bearer" = [])),
+#[utoipa::path(post, path = "/gonggus", tag = "gonggus", operation_id = "create_gonggu", security(("bearer" = [])),
     extensions(("x-required-role" = json!("influencer"))),
     request_body = GongguCreate, responses(
     (status = 201, body = GongguResponse),
@@ -164,7 +164,7 @@ async fn create(
 }
 
 /// One gonggu; signed in, with one's own bookmark and alarm.
-#[utoipa::path(get, path = "/gonggus/{id}", tag = "gonggus", params(("id" = Uuid, Path)), responses(
+#[utoipa::path(get, path = "/gonggus/{id}", tag = "gonggus", operation_id = "read_gonggu", params(("id" = Uuid, Path)), responses(
     (status = 200, body = GongguDetailResponse),
     (status = 304, description = "`If-None-Match` names the present `ETag`"),
     (status = 404, body = ErrorBody, description = "`GONGGU_NOT_FOUND`, also while its influencer is suspended"),
@@ -190,7 +190,7 @@ async fn read(
 }
 
 /// Changes a gonggu; `closed: true` closes it now.
-#[utoipa::path(put, path = "/gonggus/{id}", tag = "gonggus", security(("bearer" = [])),
+#[utoipa::path(put, path = "/gonggus/{id}", tag = "gonggus", operation_id = "update_gonggu", security(("bearer" = [])),
     extensions(("x-required-role" = json!("owner"))),
     params(("id" = Uuid, Path)), request_body = GongguUpdate, responses(
     (status = 200, body = GongguResponse),
@@ -224,7 +224,7 @@ async fn update(
 }
 
 /// Deletes a gonggu; its clicks and money stay.
-#[utoipa::path(delete, path = "/gonggus/{id}", tag = "gonggus", security(("bearer" = [])),
+#[utoipa::path(delete, path = "/gonggus/{id}", tag = "gonggus", operation_id = "delete_gonggu", security(("bearer" = [])),
     extensions(("x-required-role" = json!("owner"))),
     params(("id" = Uuid, Path)), responses(
     (status = 204),

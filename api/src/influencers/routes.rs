@@ -42,7 +42,7 @@ pub fn router() -> OpenApiRouter<App> {
 }
 
 /// A page of verified influencers.
-#[utoipa::path(get, path = "/influencers", tag = "influencers", params(InfluencerFilter), responses(
+#[utoipa::path(get, path = "/influencers", tag = "influencers", operation_id = "list_influencers", params(InfluencerFilter), responses(
     (status = 200, body = InfluencerListResponse),
     (status = 304, description = "`If-None-Match` names the present `ETag`"),
 ))]
@@ -64,7 +64,7 @@ async fn list(
 }
 
 /// One verified influencer; signed in, with whether one subscribes.
-#[utoipa::path(get, path = "/influencers/{id}", tag = "influencers", params(("id" = Uuid, Path)), responses(
+#[utoipa::path(get, path = "/influencers/{id}", tag = "influencers", operation_id = "read_influencer", params(("id" = Uuid, Path)), responses(
     (status = 200, body = InfluencerDetailResponse),
     (status = 304, description = "`If-None-Match` names the present `ETag`"),
     (status = 404, body = ErrorBody, description = "`INFLUENCER_NOT_FOUND`"),
@@ -85,7 +85,7 @@ async fn read(
 }
 
 /// Asks to become an influencer: pending until an admin decides. After a refusal one may ask again.
-#[utoipa::path(post, path = "/influencers/apply", tag = "influencers", security(("bearer" = [])),
+#[utoipa::path(post, path = "/influencers/apply", tag = "influencers", operation_id = "apply_as_influencer", security(("bearer" = [])),
     extensions(("x-required-role" = json!("user"))), request_body = InfluencerUpdate, responses(
     (status = 201, body = InfluencerOwnResponse),
     (status = 409, body = ErrorBody, description = "`ALREADY_INFLUENCER` or `APPLICATION_PENDING`"),
@@ -106,7 +106,7 @@ async fn apply(
 }
 
 /// One's own profile, and where one's application stands.
-#[utoipa::path(get, path = "/influencers/me", tag = "influencers", security(("bearer" = [])),
+#[utoipa::path(get, path = "/influencers/me", tag = "influencers", operation_id = "read_own_influencer", security(("bearer" = [])),
     extensions(("x-required-role" = json!("user"))), responses(
     (status = 200, body = InfluencerOwnResponse),
     (status = 404, body = ErrorBody, description = "`INFLUENCER_NOT_FOUND`: never applied"),
@@ -120,7 +120,7 @@ async fn own(
 }
 
 /// Changes one's own profile.
-#[utoipa::path(put, path = "/influencers/me", tag = "influencers", security(("bearer" = [])),
+#[utoipa::path(put, path = "/influencers/me", tag = "influencers", operation_id = "update_own_influencer", security(("bearer" = [])),
     extensions(("x-required-role" = json!("influencer"))), request_body = InfluencerUpdate, responses(
     (status = 200, body = InfluencerOwnResponse),
     (status = 404, body = ErrorBody, description = "`INFLUENCER_NOT_FOUND`: an admin without a profile"),
@@ -139,7 +139,7 @@ async fn update(
 }
 
 /// The figures of one's own gonggus, each and together.
-#[utoipa::path(get, path = "/influencers/me/stats", tag = "influencers", security(("bearer" = [])),
+#[utoipa::path(get, path = "/influencers/me/stats", tag = "influencers", operation_id = "read_own_influencer_stats", security(("bearer" = [])),
     extensions(("x-required-role" = json!("influencer"))), params(InfluencerStatsParameters), responses(
     (status = 200, body = InfluencerStatsResponse),
     (status = 422, body = ErrorBody, description = "`VALIDATION_ERROR` or `RANGE_TOO_LARGE`"),

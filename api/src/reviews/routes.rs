@@ -30,7 +30,7 @@ pub fn router() -> OpenApiRouter<App> {
 }
 
 /// A page of a gonggu's reviews, and the rating of all of them.
-#[utoipa::path(get, path = "/gonggus/{id}/reviews", tag = "reviews",
+#[utoipa::path(get, path = "/gonggus/{id}/reviews", tag = "reviews", operation_id = "list_reviews",
     params(("id" = Uuid, Path), ReviewListParameters), responses(
     (status = 200, body = ReviewListResponse),
     (status = 304, description = "`If-None-Match` names the present `ETag`"),
@@ -51,7 +51,7 @@ async fn list(
 }
 
 /// Reviews a gonggu, once; not one's own.
-#[utoipa::path(post, path = "/gonggus/{id}/reviews", tag = "reviews", security(("bearer" = [])),
+#[utoipa::path(post, path = "/gonggus/{id}/reviews", tag = "reviews", operation_id = "create_review", security(("bearer" = [])),
     extensions(("x-required-role" = json!("user"))), params(("id" = Uuid, Path)),
     request_body = ReviewCreate, responses(
     (status = 201, body = ReviewResponse),
@@ -77,7 +77,7 @@ async fn create(
 }
 
 /// Changes one's own review.
-#[utoipa::path(put, path = "/reviews/{id}", tag = "reviews", security(("bearer" = [])),
+#[utoipa::path(put, path = "/reviews/{id}", tag = "reviews", operation_id = "update_review", security(("bearer" = [])),
     extensions(("x-required-role" = json!("owner"))), params(("id" = Uuid, Path)),
     request_body = ReviewUpdate, responses(
     (status = 200, body = ReviewResponse),
@@ -101,7 +101,7 @@ async fn update(
 }
 
 /// Deletes a review: one's own, or as an admin.
-#[utoipa::path(delete, path = "/reviews/{id}", tag = "reviews", security(("bearer" = [])),
+#[utoipa::path(delete, path = "/reviews/{id}", tag = "reviews", operation_id = "delete_review", security(("bearer" = [])),
     extensions(("x-required-role" = json!("owner"))), params(("id" = Uuid, Path)), responses(
     (status = 204),
     (status = 404, body = ErrorBody, description = "`REVIEW_NOT_FOUND`"),

@@ -23,7 +23,7 @@ pub fn router() -> OpenApiRouter<App> {
 }
 
 /// One's own subscriptions, the latest first.
-#[utoipa::path(get, path = "/subscriptions", tag = "subscriptions", security(("bearer" = [])),
+#[utoipa::path(get, path = "/subscriptions", tag = "subscriptions", operation_id = "list_subscriptions", security(("bearer" = [])),
     extensions(("x-required-role" = json!("user"))), params(SubscriptionListParameters), responses(
     (status = 200, body = SubscriptionListResponse),
 ))]
@@ -39,7 +39,7 @@ async fn list(
 }
 
 /// The gonggus of the influencers one subscribes to, newest first.
-#[utoipa::path(get, path = "/subscriptions/feed", tag = "subscriptions", security(("bearer" = [])),
+#[utoipa::path(get, path = "/subscriptions/feed", tag = "subscriptions", operation_id = "read_feed", security(("bearer" = [])),
     extensions(("x-required-role" = json!("user"))), params(SubscriptionListParameters), responses(
     (status = 200, body = GongguListResponse),
 ))]
@@ -55,7 +55,7 @@ async fn feed(
 }
 
 /// Subscribes. Again is the same.
-#[utoipa::path(post, path = "/subscriptions/{influencer_id}", tag = "subscriptions", security(("bearer" = [])),
+#[utoipa::path(post, path = "/subscriptions/{influencer_id}", tag = "subscriptions", operation_id = "create_subscription", security(("bearer" = [])),
     extensions(("x-required-role" = json!("user"))), params(("influencer_id" = Uuid, Path)), responses(
     (status = 201, body = SubscriptionResponse),
     (status = 200, body = SubscriptionResponse, description = "subscribed already"),
@@ -79,7 +79,7 @@ async fn subscribe(
 }
 
 /// Ends a subscription. Again is the same.
-#[utoipa::path(delete, path = "/subscriptions/{influencer_id}", tag = "subscriptions",
+#[utoipa::path(delete, path = "/subscriptions/{influencer_id}", tag = "subscriptions", operation_id = "delete_subscription",
     security(("bearer" = [])), extensions(("x-required-role" = json!("user"))),
     params(("influencer_id" = Uuid, Path)), responses(
     (status = 204),
@@ -95,7 +95,7 @@ async fn end(
 }
 
 /// Says whether new gonggus are told.
-#[utoipa::path(patch, path = "/subscriptions/{influencer_id}", tag = "subscriptions",
+#[utoipa::path(patch, path = "/subscriptions/{influencer_id}", tag = "subscriptions", operation_id = "update_subscription",
     security(("bearer" = [])), extensions(("x-required-role" = json!("user"))),
     params(("influencer_id" = Uuid, Path)), request_body = SubscriptionUpdate, responses(
     (status = 200, body = SubscriptionResponse),

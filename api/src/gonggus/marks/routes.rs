@@ -28,7 +28,7 @@ pub fn router() -> OpenApiRouter<App> {
 }
 
 /// Keeps a gonggu (찜). Again is the same.
-#[utoipa::path(post, path = "/gonggus/{id}/bookmark", tag = "gonggus", security(("bearer" = [])),
+#[utoipa::path(post, path = "/gonggus/{id}/bookmark", tag = "gonggus", operation_id = "create_bookmark", security(("bearer" = [])),
     extensions(("x-required-role" = json!("user"))), params(("id" = Uuid, Path)), responses(
     (status = 201, body = BookmarkResponse),
     (status = 200, body = BookmarkResponse, description = "was kept already"),
@@ -47,7 +47,7 @@ async fn keep(
 }
 
 /// Keeps a gonggu no longer. Again is the same.
-#[utoipa::path(delete, path = "/gonggus/{id}/bookmark", tag = "gonggus", security(("bearer" = [])),
+#[utoipa::path(delete, path = "/gonggus/{id}/bookmark", tag = "gonggus", operation_id = "delete_bookmark", security(("bearer" = [])),
     extensions(("x-required-role" = json!("user"))), params(("id" = Uuid, Path)), responses(
     (status = 204),
     (status = 404, body = ErrorBody, description = "`GONGGU_NOT_FOUND`: the id is malformed"),
@@ -62,7 +62,7 @@ async fn let_go(
 }
 
 /// The kept gonggus, the latest kept first.
-#[utoipa::path(get, path = "/users/me/bookmarks", tag = "gonggus", security(("bearer" = [])),
+#[utoipa::path(get, path = "/users/me/bookmarks", tag = "gonggus", operation_id = "list_bookmarks", security(("bearer" = [])),
     extensions(("x-required-role" = json!("user"))), params(BookmarkListParameters), responses(
     (status = 200, body = GongguListResponse),
 ))]
@@ -79,7 +79,7 @@ async fn bookmarks(
 }
 
 /// Sets an alarm before a gonggu opens, or moves it.
-#[utoipa::path(put, path = "/gonggus/{id}/alarm", tag = "gonggus", security(("bearer" = [])),
+#[utoipa::path(put, path = "/gonggus/{id}/alarm", tag = "gonggus", operation_id = "set_alarm", security(("bearer" = [])),
     extensions(("x-required-role" = json!("user"))), params(("id" = Uuid, Path)),
     request_body = AlarmUpdate, responses(
     (status = 200, body = AlarmResponse),
@@ -108,7 +108,7 @@ async fn set_alarm(
 }
 
 /// Takes the alarm away. Again is the same.
-#[utoipa::path(delete, path = "/gonggus/{id}/alarm", tag = "gonggus", security(("bearer" = [])),
+#[utoipa::path(delete, path = "/gonggus/{id}/alarm", tag = "gonggus", operation_id = "delete_alarm", security(("bearer" = [])),
     extensions(("x-required-role" = json!("user"))), params(("id" = Uuid, Path)), responses(
     (status = 204),
     (status = 404, body = ErrorBody, description = "`GONGGU_NOT_FOUND`: the id is malformed"),
