@@ -58,20 +58,7 @@ async fn login(
     if account.status == UserStatus::Suspended {
         return Err(ApiError::AccountSuspended);
     }
-    let now = app.clock.now().to_utc();
-    let family_ends = now + Duration::days(i64::from(app.settings.refresh_family_days));
-    let refresh_token = new_refresh_token();
-    let kept = refresh_token_hash(&refresh_token);
-    let kept = kept_token(&app, &kept, Uuid::now_v7(), account.id, now, family_ends);
-    queries::insert_refresh_token(&app.pool, &kept).await?;
-    if let Err(error) = queries::delete_expired(&app.pool, account.id, now).await {
-        // the next login does it
-        tracing::warn!(
-            error = &error as &(dyn std::error::Error + 'static),
-            "expired refresh tokens were not deleted"
-        );
-    }
-    signed_in(&app, &account, refresh_token)
+    start_session(&app, &account).await
 }
 
 /// Exchanges a refresh token for the next one.
@@ -131,6 +118,25 @@ async fn logout(
     Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, cookie(&app, "", 0)?)]).into_response())
 }
 
+/// Begins a session of an account that has proved who it is: a family of refresh tokens of its own, and the
+/// answer with both tokens and the cookie. The caller has refused a suspended account.
+pub(crate) async fn start_session(app: &App, account: &Account) -> Result<Response, ApiError> {
+    let now = app.clock.now().to_utc();
+    let family_ends = now + Duration::days(i64::from(app.settings.refresh_family_days));
+    let refresh_token = new_refresh_token();
+    let kept = refresh_token_hash(&refresh_token);
+    let kept = kept_token(app, &kept, Uuid::now_v7(), account.id, now, family_ends);
+    queries::insert_refresh_token(&app.pool, &kept).await?;
+    if let Err(error) = queries::delete_expired(&app.pool, account.id, now).await {
+        // the next login does it
+        tracing::warn!(
+            error = &error as &(dyn std::error::Error + 'static),
+            "expired refresh tokens were not deleted"
+        );
+    }
+    signed_in(app, account, refresh_token)
+}
+
 /// A refresh token as it is once nobody else is at work on its family.
 async fn locked(
     transaction: &mut Transaction<'_, Postgres>,
@@ -143,7 +149,8 @@ async fn locked(
     }
 }
 
-fn kept_token<'a>(
+/// What is stored of a new refresh token.
+pub(crate) fn kept_token<'a>(
     app: &App,
     hash: &'a [u8],
     family_id: Uuid,
@@ -162,7 +169,8 @@ fn kept_token<'a>(
     }
 }
 
-fn signed_in(app: &App, account: &Account, refresh_token: String) -> Result<Response, ApiError> {
+/// The answer to whoever has just signed in: both tokens, and the cookie. The refresh token is already stored.
+pub(crate) fn signed_in(app: &App, account: &Account, refresh_token: String) -> Result<Response, ApiError> {
     let subject = TokenSubject {
         id: UserId(account.id),
         role: account.role,
