@@ -3,6 +3,7 @@
 use crate::auth::identity::Identities;
 use crate::auth::limits::LoginLimits;
 use crate::auth::passwords::Passwords;
+use crate::auth::social::Social;
 use crate::auth::tokens::AccessTokens;
 use crate::http::address::TrustedProxies;
 use crate::http::origin::Origins;
@@ -74,6 +75,8 @@ pub struct AppParts {
     pub passwords: Passwords,
     /// Login limits.
     pub login_limits: LoginLimits,
+    /// Social sign-in.
+    pub social: Social,
     /// Proxies that are believed.
     pub proxies: TrustedProxies,
     /// Origins that are ours.
@@ -98,6 +101,7 @@ impl App {
                 settings.logins_per_address_per_minute,
                 settings.logins_per_account_per_minute,
             ),
+            social: Social::new(&settings.social),
             proxies: TrustedProxies::new(&settings.trusted_proxies),
             origins: Origins::new(settings.cors_origins.iter().chain(&settings.own_origins)),
             request_ids: RequestIds::new(),

@@ -5,5 +5,6 @@ pub mod limits;
 pub mod passwords;
 pub mod queries;
 pub mod routes;
+pub mod social;
 pub mod tokens;
 pub mod types;

@@ -11,12 +11,14 @@
 mod groups;
 mod http;
 mod reader;
+mod social;
 
 pub use groups::{
     AdminConfig, DatabaseConfig, JournalConfig, JwtAlgorithm, LogConfig, LogFormat, RetentionConfig,
     RulesConfig, TokenConfig, check_email, check_password,
 };
 pub use http::HttpConfig;
+pub use social::SocialConfig;
 
 use gonggumoa_core::visitor::AddressKey;
 use reader::Reader;
@@ -37,6 +39,8 @@ pub struct Config {
     pub http: HttpConfig,
     /// Access and refresh tokens.
     pub tokens: TokenConfig,
+    /// Social sign-in.
+    pub social: SocialConfig,
     /// Thresholds that become a rules version.
     pub rules: RulesConfig,
     /// What is forgotten, and when.
@@ -136,6 +140,7 @@ impl Config {
             database: DatabaseConfig::read(&mut reader),
             http: HttpConfig::read(&mut reader),
             tokens: TokenConfig::read(&mut reader),
+            social: SocialConfig::read(&mut reader),
             rules: RulesConfig::read(&mut reader),
             retention: RetentionConfig::read(&mut reader),
             journal: JournalConfig::read(&mut reader),

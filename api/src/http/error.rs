@@ -4,6 +4,7 @@
 //! its status; nothing of the inside leaves in a 500 (its cause rides as a response extension to the
 //! middleware, which logs it and writes the request id into the body).
 
+use crate::auth::social::error::SocialError;
 use axum::Json;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
@@ -108,6 +109,9 @@ pub enum ApiError {
         /// When to try again.
         retry_after_seconds: u64,
     },
+    /// A social sign-in did not happen; it has a table of its own.
+    #[error("social sign-in: {0}")]
+    Social(#[from] SocialError),
     /// The click could not be written down.
     #[error("click not recorded")]
     ClickNotRecorded,
@@ -181,6 +185,7 @@ impl ApiError {
             Self::RateLimited { .. } => {
                 (S::TOO_MANY_REQUESTS, "RATE_LIMITED", "요청이 너무 많습니다. 잠시 후 다시 시도해 주세요")
             }
+            Self::Social(error) => error.entry(),
             Self::ClickNotRecorded => (
                 S::SERVICE_UNAVAILABLE,
                 "CLICK_NOT_RECORDED",
@@ -203,6 +208,7 @@ impl ApiError {
     fn retry_after_seconds(&self) -> Option<u64> {
         match self {
             Self::RateLimited { retry_after_seconds } => Some((*retry_after_seconds).max(1)),
+            Self::Social(error) => error.retry_after_seconds(),
             Self::ClickNotRecorded | Self::Unavailable | Self::TimedOut | Self::TokenRotated => Some(1),
             Self::Malformed
             | Self::DuplicateKey(_)

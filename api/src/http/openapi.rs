@@ -42,6 +42,7 @@ impl Modify for Schemes {
 fn api() -> (Router<App>, utoipa::openapi::OpenApi) {
     let routes = OpenApiRouter::new()
         .merge(auth::routes::router())
+        .merge(auth::social::routes::router())
         .merge(users::routes::router())
         .merge(categories::routes::router())
         .merge(gonggus::routes::router())

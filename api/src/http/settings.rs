@@ -1,5 +1,6 @@
 //! What the HTTP side can be told. Plain values: where they come from is the configuration's matter.
 
+use crate::auth::social::settings::SocialSettings;
 use ipnet::IpNet;
 use std::time::Duration;
 use url::Url;
@@ -31,6 +32,8 @@ pub struct HttpSettings {
     pub logins_per_address_per_minute: u32,
     /// Logins a minute on one account from one network; see `auth::limits` for why both together.
     pub logins_per_account_per_minute: u32,
+    /// Social sign-in.
+    pub social: SocialSettings,
     /// The largest JSON body taken; the longest legal one (a description) is far below.
     pub body_max_bytes: usize,
     /// How long a handler may take until it answers. Streams are exempt once they have begun.
@@ -64,6 +67,7 @@ impl Default for HttpSettings {
             password_checks_max: 2,
             logins_per_address_per_minute: 60,
             logins_per_account_per_minute: 10,
+            social: SocialSettings::default(),
             body_max_bytes: 256 * 1024,
             handler_timeout: Duration::from_secs(30),
             connections_max: 16_384,
