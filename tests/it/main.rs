@@ -21,6 +21,7 @@ mod replay;
 mod restart;
 mod rules;
 mod shutdown;
+mod social;
 mod start;
 mod stats;
 mod verdicts;

@@ -13,6 +13,7 @@ pub(crate) mod ledger;
 pub(crate) mod load;
 pub(crate) mod process;
 pub(crate) mod shared;
+pub(crate) mod social;
 pub(crate) mod stats;
 pub(crate) mod visitor;
 pub(crate) mod wait;
