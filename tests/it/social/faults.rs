@@ -1,8 +1,10 @@
 //! What providers do wrong, one at a time: each is a clear answer and no account.
 
-use super::{PROVIDERS, world};
+use super::{PROVIDERS, World, world};
 use crate::harness::api::{assert_error, json_body};
+use crate::harness::process::free_port;
 use crate::harness::social::{Fault, Human};
+use crate::harness::{SHORT, eventually};
 use reqwest::StatusCode;
 use serde_json::json;
 
@@ -121,4 +123,36 @@ async fn keys_are_kept_and_new_ones_found() {
     // the first look, and one for unknown ids a minute
     assert!(world.vendors.key_fetches("kakao") <= 3, "{}", world.vendors.key_fetches("kakao"));
     assert!(world.vendors.token_calls() >= 9);
+}
+
+/// Wrong credentials, a provider that is not there, keys that cannot be had: a deployment of its own.
+#[tokio::test]
+async fn a_deployment_whose_providers_do_not_work() {
+    let nobody = format!("http://127.0.0.1:{}", free_port());
+    let world =
+        World::start(&[("KAKAO_CLIENT_SECRET", "a wrong secret"), ("NAVER_API_URL", nobody.as_str())]).await;
+    for (provider, (status, code)) in [("kakao", NONSENSE), ("naver", AWAY)] {
+        let human = Human::new();
+        let (answered, body) = world.browser().sign_in(provider, &human, Fault::None).await;
+        assert_eq!(answered.as_u16(), status, "{provider}: {body}");
+        assert_error(&body, code);
+        assert_eq!(world.identities_of(&human).await, 0);
+    }
+    let log = world.deployment.log_text();
+    assert!(log.contains("token error invalid_client") && !log.contains("a wrong secret"), "{log}");
+
+    world.vendors.set_keys_away(true);
+    let human = Human::new();
+    let (answered, body) = world.browser().sign_in("google", &human, Fault::None).await;
+    assert_eq!(answered.as_u16(), AWAY.0, "{body}");
+    assert_error(&body, AWAY.1);
+    world.vendors.set_keys_away(false);
+    eventually("keys are asked for again", SHORT, async || {
+        let (status, body) = world.browser().sign_in("google", &human, Fault::None).await;
+        if status == StatusCode::OK { Ok(()) } else { Err(body.to_string()) }
+    })
+    .await;
+    world.vendors.set_keys_away(true);
+    let kept = world.browser().sign_in("google", &human, Fault::None).await;
+    assert_eq!(kept.0, StatusCode::OK, "known keys serve on: {}", kept.1);
 }

@@ -19,7 +19,8 @@ pub struct SocialSettings {
     /// How long one call to a provider may take, its answer included. 5 s: three in a row stay under the
     /// handlers' own deadline, and no person waits longer before a login button.
     pub timeout: Duration,
-    /// Starts and ends of sign-ins a minute from one address (an IPv6 /64).
+    /// Calls a minute from one address (an IPv6 /64); a sign-in makes three, and a carrier puts many people
+    /// behind one address.
     pub per_address_per_minute: u32,
 }
 
@@ -68,7 +69,7 @@ impl Default for SocialSettings {
             return_origins: Vec::new(),
             default_return: None,
             timeout: Duration::from_secs(5),
-            per_address_per_minute: 60,
+            per_address_per_minute: 180,
         }
     }
 }

@@ -121,6 +121,7 @@ struct Memory {
     known_to_apple: Vec<String>,
     key_fetches: HashMap<&'static str, u32>,
     token_calls: u32,
+    keys_are_away: bool,
 }
 
 /// The server.
@@ -218,6 +219,11 @@ impl Vendors {
     /// How often a provider's keys were asked for.
     pub(crate) fn key_fetches(&self, provider: &'static str) -> u32 {
         self.memory().key_fetches.get(provider).copied().unwrap_or(0)
+    }
+
+    /// From now on the keys cannot be had, or can again.
+    pub(crate) fn set_keys_away(&self, away: bool) {
+        self.memory().keys_are_away = away;
     }
 
     /// How often any token endpoint was called.

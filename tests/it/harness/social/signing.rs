@@ -6,7 +6,7 @@ use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
 use axum::Json;
 use axum::extract::State;
-use axum::http::header;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -150,6 +150,9 @@ fn sign(keys: &Keys, fault: Fault, claims: &Value) -> String {
 
 fn key_set(vendors: &Vendors, provider: &'static str) -> Response {
     *vendors.memory().key_fetches.entry(provider).or_default() += 1;
+    if vendors.memory().keys_are_away {
+        return (StatusCode::SERVICE_UNAVAILABLE, "try later").into_response();
+    }
     let keys = &vendors.keys;
     let mut published = vec![("key-0", &keys.published[0]), ("key-1", &keys.published[1])];
     if keys.rotated.load(Ordering::SeqCst) {
