@@ -3,6 +3,7 @@
 use crate::auth::identity::Identities;
 use crate::auth::limits::AccountLimits;
 use crate::auth::passwords::Passwords;
+use crate::auth::social::Social;
 use crate::auth::tokens::AccessTokens;
 use crate::coupons::limits::CouponLimits;
 use crate::gonggus::totals::Totals;
@@ -81,6 +82,8 @@ pub struct AppParts {
     pub password_mails: Arc<Semaphore>,
     /// Limits of trying coupons.
     pub coupon_limits: CouponLimits,
+    /// Social sign-in.
+    pub social: Social,
     /// Proxies that are believed.
     pub proxies: TrustedProxies,
     /// Origins that are ours.
@@ -106,6 +109,7 @@ impl App {
             limits: AccountLimits::new(&settings.limits),
             password_mails: Arc::new(Semaphore::new(settings.password_mails_max)),
             coupon_limits: CouponLimits::new(),
+            social: Social::new(&settings.social),
             proxies: TrustedProxies::new(&settings.trusted_proxies),
             origins: Origins::new(settings.cors_origins.iter().chain(&settings.own_origins)),
             request_ids: RequestIds::new(),

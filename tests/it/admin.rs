@@ -199,7 +199,7 @@ async fn an_application_is_decided_once() {
                 assert_eq!((&body["role"], &body["is_verified"]), (&json!("influencer"), &json!(true)));
                 approved += 1;
             }
-            (_, body) => assert_error(&body, "INFLUENCER_NOT_PENDING"),
+            (_, body) => assert_error(&body, "APPLICATION_NOT_PENDING"),
         }
     }
     assert_eq!(approved, 1);
@@ -235,7 +235,7 @@ async fn a_suspension_is_no_approval() {
     let path = format!("/admin/influencers/{}/approve", person.id);
     let (status, body) = call(&admin, Method::POST, &path, &json!({})).await;
     assert_eq!(status, StatusCode::CONFLICT);
-    assert_error(&body, "INFLUENCER_NOT_PENDING");
+    assert_error(&body, "APPLICATION_NOT_PENDING");
     assert_eq!(patch(&admin, person.id, &reactivation()).await.1["status"], "pending");
 }
 

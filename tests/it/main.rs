@@ -37,6 +37,7 @@ mod reviews;
 mod rules;
 mod sessions;
 mod shutdown;
+mod social;
 mod start;
 mod stats;
 mod subscriptions;

@@ -6,6 +6,7 @@
 pub mod audit;
 pub mod influencers;
 pub mod input;
+mod letters;
 pub mod queries;
 pub mod routes;
 pub mod suspension;

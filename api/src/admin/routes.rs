@@ -7,13 +7,15 @@ use crate::admin::types::{
     AdminInfluencerListResponse, AdminUserFilter, AdminUserListResponse, AdminUserResponse, AdminUserStatus,
     AdminUserUpdate, ApplicationDecision, ApplicationFilter, AuditFilter, AuditListResponse,
 };
-use crate::admin::{influencers, input};
+use crate::admin::{influencers, input, letters};
 use crate::app::App;
 use crate::http::auth::Admin;
 use crate::http::check::Checks;
 use crate::http::error::{ApiError, ErrorBody};
 use crate::http::extract::{JsonBody, Path, Query};
 use crate::http::page::PageQuery;
+use crate::influencers::lifecycle;
+use crate::mail;
 use axum::Json;
 use axum::extract::State;
 use gonggumoa_analytics::postgres::begin::begin;
@@ -115,7 +117,7 @@ async fn list_influencers(
     request_body = Option<ApplicationDecision>, responses(
     (status = 200, body = AdminUserResponse),
     (status = 404, body = ErrorBody, description = "`INFLUENCER_NOT_FOUND`"),
-    (status = 409, body = ErrorBody, description = "`INFLUENCER_NOT_PENDING`"),
+    (status = 409, body = ErrorBody, description = "`APPLICATION_NOT_PENDING`"),
 ))]
 async fn approve_influencer(
     State(app): State<App>,
@@ -132,7 +134,7 @@ async fn approve_influencer(
     request_body = Option<ApplicationDecision>, responses(
     (status = 200, body = AdminUserResponse),
     (status = 404, body = ErrorBody, description = "`INFLUENCER_NOT_FOUND`"),
-    (status = 409, body = ErrorBody, description = "`INFLUENCER_NOT_PENDING`"),
+    (status = 409, body = ErrorBody, description = "`APPLICATION_NOT_PENDING`"),
 ))]
 async fn reject_influencer(
     State(app): State<App>,
@@ -159,10 +161,10 @@ async fn decide(
     let now = app.clock.now().to_utc();
     let mut transaction = begin(&app.pool).await?;
     let action = if approved {
-        influencers::approve(&mut transaction, user_id, reason, now).await?;
+        lifecycle::approve(&mut transaction, user_id, reason, now).await?;
         "influencer.approve"
     } else {
-        influencers::reject(&mut transaction, user_id, reason, now).await?;
+        lifecycle::reject(&mut transaction, user_id, reason, now).await?;
         "influencer.reject"
     };
     let details = json!({"reason": reason});
@@ -170,6 +172,9 @@ async fn decide(
     let entry = AuditEntry { actor_id, action, target_type: "user", target_id, details };
     audit::record(&mut transaction, &entry).await?;
     let user = queries::user(&mut transaction, user_id).await?.ok_or(ApiError::InfluencerNotFound)?;
+    if let Some(email) = &user.email {
+        mail::queue(&mut transaction, &letters::decision(email, &user.nickname, approved, reason)).await?;
+    }
     transaction.commit().await?;
     in_force(app, user_id).await;
     Ok(user)

@@ -65,13 +65,13 @@ pub async fn change(
     }
 }
 
-/// The target and all admins, held until the transaction ends.
+/// The target (a closed account is nobody any more) and all admins, held until the transaction ends.
 async fn lock(connection: &mut PgConnection, user_id: Uuid) -> Result<Vec<Standing>, sqlx::Error> {
     // not FOR UPDATE: what merely refers to an account need not wait
     sqlx::query_as!(
         Standing,
         r#"SELECT id, role AS "role: UserRole", status AS "status: UserStatus" FROM users
-           WHERE id = $1 OR role = 'admin' ORDER BY id FOR NO KEY UPDATE"#,
+           WHERE (id = $1 AND closed_at IS NULL) OR role = 'admin' ORDER BY id FOR NO KEY UPDATE"#,
         user_id
     )
     .fetch_all(connection)

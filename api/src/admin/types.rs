@@ -11,8 +11,8 @@ use uuid::Uuid;
 pub struct AdminUserResponse {
     /// Its id.
     pub id: Uuid,
-    /// Its e-mail address.
-    pub email: String,
+    /// Its e-mail address; accounts of social sign-in may have none.
+    pub email: Option<String>,
     /// Its shown name.
     pub nickname: String,
     /// Its role.
@@ -88,13 +88,26 @@ pub enum ApplicationStatus {
     Pending,
     /// Approved: a verified influencer.
     Approved,
+    /// Refused: a buyer, who may apply again.
+    Rejected,
+}
+
+impl ApplicationStatus {
+    /// Its name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Approved => "approved",
+            Self::Rejected => "rejected",
+        }
+    }
 }
 
 /// Which applications.
 #[derive(Clone, Debug, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct ApplicationFilter {
-    /// `pending` (default) or `approved`.
+    /// `pending` (default), `approved` or `rejected`.
     pub status: Option<ApplicationStatus>,
 }
 
@@ -103,8 +116,8 @@ pub struct ApplicationFilter {
 pub struct AdminInfluencerResponse {
     /// The account.
     pub id: Uuid,
-    /// Its e-mail address.
-    pub email: String,
+    /// Its e-mail address; accounts of social sign-in may have none.
+    pub email: Option<String>,
     /// Its shown name.
     pub nickname: String,
     /// Its role.
@@ -119,6 +132,12 @@ pub struct AdminInfluencerResponse {
     pub instagram_url: Option<String>,
     /// Its TikTok page.
     pub tiktok_url: Option<String>,
+    /// When it applied; a sign-up as influencer is an application without one.
+    pub applied_at: Option<DateTime<Utc>>,
+    /// When an admin last decided.
+    pub decided_at: Option<DateTime<Utc>>,
+    /// Why it was refused.
+    pub refusal_reason: Option<String>,
     /// When the account was made.
     pub created_at: DateTime<Utc>,
 }

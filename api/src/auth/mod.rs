@@ -11,6 +11,7 @@ pub mod recovery;
 pub mod routes;
 pub mod sessions;
 pub mod signup;
+pub mod social;
 pub mod tokens;
 pub mod types;
 pub mod watch;

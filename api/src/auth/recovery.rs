@@ -143,7 +143,8 @@ async fn send_reset_code(app: &App, email_folded: &str) -> Result<(), ApiError> 
     let code = codes::issue(&mut transaction, account.id, email_folded, purpose, now, most).await?;
     if let Some(code) = code {
         // to the address that is stored, never to the one that was typed
-        let letter = letters::password_reset(&account.email, &code, app.settings.frontend_url.as_ref());
+        let to = account.email.as_deref().unwrap_or(email_folded);
+        let letter = letters::password_reset(to, &code, app.settings.frontend_url.as_ref());
         mail::queue(&mut transaction, &letter).await?;
     }
     transaction.commit().await?;

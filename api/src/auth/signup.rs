@@ -91,7 +91,7 @@ async fn create(app: &App, signup: CheckedSignup) -> Result<UserResponse, ApiErr
     let now = app.clock.now().to_utc();
     let user = UserResponse {
         id: Uuid::now_v7(),
-        email: signup.email.text,
+        email: Some(signup.email.text.clone()),
         nickname: signup.nickname,
         role,
         status,
@@ -102,7 +102,7 @@ async fn create(app: &App, signup: CheckedSignup) -> Result<UserResponse, ApiErr
     if !insert(&mut transaction, &user, &signup.email.folded, &hash).await? {
         return Err(ApiError::EmailTaken);
     }
-    send_code(app, &mut transaction, user.id, &user.email, &signup.email.folded, now).await?;
+    send_code(app, &mut transaction, user.id, &signup.email.text, &signup.email.folded, now).await?;
     transaction.commit().await?;
     Ok(user)
 }

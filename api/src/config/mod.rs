@@ -12,6 +12,7 @@ mod groups;
 mod http;
 mod mail;
 mod reader;
+mod social;
 
 pub use groups::{
     AdminConfig, DatabaseConfig, JournalConfig, JwtAlgorithm, LogConfig, LogFormat, RetentionConfig,
@@ -19,6 +20,7 @@ pub use groups::{
 };
 pub use http::HttpConfig;
 pub use mail::MailConfig;
+pub use social::SocialConfig;
 
 use gonggumoa_core::visitor::AddressKey;
 use reader::Reader;
@@ -41,6 +43,8 @@ pub struct Config {
     pub mail: MailConfig,
     /// Access and refresh tokens.
     pub tokens: TokenConfig,
+    /// Social sign-in.
+    pub social: SocialConfig,
     /// Thresholds that become a rules version.
     pub rules: RulesConfig,
     /// What is forgotten, and when.
@@ -144,6 +148,7 @@ impl Config {
             mail: MailConfig::read(&mut reader, &http),
             http,
             tokens: TokenConfig::read(&mut reader),
+            social: SocialConfig::read(&mut reader),
             rules: RulesConfig::read(&mut reader),
             retention: RetentionConfig::read(&mut reader),
             journal: JournalConfig::read(&mut reader),

@@ -188,3 +188,46 @@ fn e_mail_addresses_are_composed() {
         assert!(check_email(bad).is_err(), "{bad}");
     }
 }
+
+#[test]
+fn social_providers_are_whole_or_absent() {
+    assert!(read(&[]).unwrap().social.providers.is_empty());
+    let text = error(&[
+        ("NAVER_CLIENT_ID", "id"),
+        ("GOOGLE_CLIENT_SECRET", "hunter2"),
+        ("APPLE_TEAM_ID", "TEAM"),
+        ("KAKAO_AUTH_URL", "ftp://kauth.kakao.com"),
+    ]);
+    for name in ["NAVER_CLIENT_SECRET", "GOOGLE_CLIENT_ID", "APPLE_KEY_ID", "APPLE_PRIVATE_KEY_PATH"] {
+        assert!(text.contains(&format!("{name}: is missing")), "{name}: {text}");
+    }
+    assert!(text.contains("KAKAO_AUTH_URL") && !text.contains("hunter2"), "{text}");
+
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("key.p8");
+    std::fs::write(&key, "no key").unwrap();
+    let apple = [
+        ("APPLE_CLIENT_ID", "kr.example"),
+        ("APPLE_TEAM_ID", "TEAM"),
+        ("APPLE_KEY_ID", "KEY"),
+        ("APPLE_PRIVATE_KEY_PATH", key.to_str().unwrap()),
+    ];
+    assert!(error(&apple).contains("P-256"));
+
+    let config = read(&[
+        ("KAKAO_CLIENT_ID", "id"),
+        ("PUBLIC_URL", "https://gonggu.example"),
+        ("FRONTEND_URL", "https://www.example.com/app"),
+        ("CORS_ORIGINS", "https://m.example.com"),
+    ])
+    .unwrap();
+    let settings = config.social.settings(&config.http, 8000);
+    assert_eq!(settings.providers[0].authorize_url, "https://kauth.kakao.com/oauth/authorize");
+    let callback = settings.callback(settings.providers[0].provider);
+    assert_eq!(callback, "https://gonggu.example/api/v1/auth/social/kakao/callback");
+    for origin in ["https://m.example.com", "https://www.example.com", "https://gonggu.example"] {
+        assert!(settings.return_origins.iter().any(|ours| ours == origin), "{origin}");
+    }
+    let strict = read(&[("SOCIAL_RETURN_ORIGINS", "https://only.example")]).unwrap();
+    assert_eq!(strict.social.settings(&strict.http, 1).return_origins, ["https://only.example"]);
+}

@@ -4,6 +4,7 @@
 //! its status; nothing of the inside leaves in a 500 (its cause rides as a response extension to the
 //! middleware, which logs it and writes the request id into the body).
 
+use crate::auth::social::error::SocialError;
 use axum::Json;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
@@ -147,9 +148,6 @@ pub enum ApiError {
     /// The balance would go below zero.
     #[error("points insufficient")]
     PointsInsufficient,
-    /// Nobody applied, or it has been decided.
-    #[error("influencer not pending")]
-    InfluencerNotPending,
     /// Admins do not suspend themselves.
     #[error("own account")]
     OwnAccount,
@@ -183,6 +181,9 @@ pub enum ApiError {
         /// When to try again.
         retry_after_seconds: u64,
     },
+    /// A social sign-in did not happen; it has a table of its own.
+    #[error("social sign-in: {0}")]
+    Social(#[from] SocialError),
     /// The click could not be written down.
     #[error("click not recorded")]
     ClickNotRecorded,
@@ -277,9 +278,6 @@ impl ApiError {
             Self::CouponExhausted => (S::CONFLICT, "COUPON_EXHAUSTED", "쿠폰이 모두 소진되었습니다"),
             Self::CouponAlreadyRedeemed => (S::CONFLICT, "COUPON_ALREADY_REDEEMED", "이미 사용한 쿠폰입니다"),
             Self::PointsInsufficient => (S::CONFLICT, "POINTS_INSUFFICIENT", "포인트가 부족합니다"),
-            Self::InfluencerNotPending => {
-                (S::CONFLICT, "INFLUENCER_NOT_PENDING", "심사 대기 중인 인플루언서가 아닙니다")
-            }
             Self::OwnAccount => (S::CONFLICT, "OWN_ACCOUNT", "자신의 계정은 변경할 수 없습니다"),
             Self::IdempotencyInProgress => {
                 (S::CONFLICT, "IDEMPOTENCY_IN_PROGRESS", "같은 요청을 처리하고 있습니다")
@@ -305,6 +303,7 @@ impl ApiError {
             Self::RateLimited { .. } => {
                 (S::TOO_MANY_REQUESTS, "RATE_LIMITED", "요청이 너무 많습니다. 잠시 후 다시 시도해 주세요")
             }
+            Self::Social(error) => error.entry(),
             Self::ClickNotRecorded => (
                 S::SERVICE_UNAVAILABLE,
                 "CLICK_NOT_RECORDED",
@@ -332,6 +331,7 @@ impl ApiError {
             | Self::TimedOut
             | Self::TokenRotated
             | Self::IdempotencyInProgress => Some(1),
+            Self::Social(error) => error.retry_after_seconds(),
             Self::Malformed
             | Self::DuplicateKey(_)
             | Self::Unauthorized
@@ -355,7 +355,6 @@ impl ApiError {
             | Self::CouponExhausted
             | Self::CouponAlreadyRedeemed
             | Self::PointsInsufficient
-            | Self::InfluencerNotPending
             | Self::OwnAccount
             | Self::IdempotencyKeyReused
             | Self::AlreadyInfluencer

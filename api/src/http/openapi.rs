@@ -22,6 +22,10 @@ pub const PUBLIC: &[(&str, &str)] = &[
     ("post", "/auth/password/reset"),
     ("post", "/auth/refresh"),
     ("post", "/auth/signup"),
+    ("post", "/auth/social/apple/callback"),
+    ("post", "/auth/social/{provider}"),
+    ("get", "/auth/social/{provider}/authorize"),
+    ("get", "/auth/social/{provider}/callback"),
     ("get", "/banners"),
     ("get", "/calendar"),
     ("get", "/categories"),
@@ -83,6 +87,7 @@ impl Modify for Schemes {
 fn api() -> (Router<App>, utoipa::openapi::OpenApi) {
     let routes = OpenApiRouter::new()
         .merge(auth::routes::router())
+        .merge(auth::social::routes::router())
         .merge(users::routes::router())
         .merge(categories::routes::router())
         .merge(categories::admin_routes::router())

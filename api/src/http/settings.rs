@@ -1,6 +1,7 @@
 //! What the HTTP side can be told. Plain values: where they come from is the configuration's matter.
 
 use crate::auth::limits::LimitSettings;
+use crate::auth::social::settings::SocialSettings;
 use ipnet::IpNet;
 use std::time::Duration;
 use url::Url;
@@ -34,6 +35,8 @@ pub struct HttpSettings {
     pub mails_per_account_per_hour: u32,
     /// Mails of new passwords written at once, in the background of their answers.
     pub password_mails_max: usize,
+    /// Social sign-in.
+    pub social: SocialSettings,
     /// The largest JSON body taken; the longest legal one (a description) is far below.
     pub body_max_bytes: usize,
     /// How long a handler may take until it answers. Streams are exempt once they have begun.
@@ -76,6 +79,7 @@ impl Default for HttpSettings {
             },
             mails_per_account_per_hour: 5,
             password_mails_max: 4,
+            social: SocialSettings::default(),
             body_max_bytes: 256 * 1024,
             handler_timeout: Duration::from_secs(30),
             connections_max: 16_384,

@@ -1,8 +1,8 @@
 //! Closing an account.
 //!
 //! What tells who somebody was goes: address, name, picture, phone, password, social identity, devices,
-//! consents, networks, codes, sessions. What others need stays: the row itself, which clicks, gonggus and money
-//! name. The address is free again at once. An influencer's gonggus that have not ended close now.
+//! consents, networks, codes, sessions. What others need stays: the row itself, which clicks, gonggus, reviews and
+//! money name. The address is free again at once. An influencer's gonggus that have not ended close now.
 //!
 //! Lock order: the account's row, its profile, its gonggus, then what hangs on the account alone.
 
@@ -82,6 +82,12 @@ async fn delete_belongings(connection: &mut PgConnection, id: Uuid) -> Result<()
     sqlx::query!("DELETE FROM email_codes WHERE user_id = $1", id).execute(&mut *connection).await?;
     sqlx::query!("DELETE FROM login_networks WHERE user_id = $1", id).execute(&mut *connection).await?;
     sqlx::query!("DELETE FROM user_devices WHERE user_id = $1", id).execute(&mut *connection).await?;
-    sqlx::query!("DELETE FROM notification_settings WHERE user_id = $1", id).execute(connection).await?;
+    sqlx::query!("DELETE FROM notification_settings WHERE user_id = $1", id)
+        .execute(&mut *connection)
+        .await?;
+    sqlx::query!("DELETE FROM bookmarks WHERE user_id = $1", id).execute(&mut *connection).await?;
+    sqlx::query!("DELETE FROM gonggu_alarms WHERE user_id = $1", id).execute(&mut *connection).await?;
+    // takes itself off the counts of those it was subscribed to
+    sqlx::query!("DELETE FROM subscriptions WHERE buyer_id = $1", id).execute(connection).await?;
     Ok(())
 }

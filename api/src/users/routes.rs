@@ -79,9 +79,9 @@ async fn send_verification(
     )
     .fetch_optional(&mut *transaction)
     .await?;
-    if let Some(account) = account {
+    let address = account.and_then(|account| account.email.zip(account.email_folded));
+    if let Some((email, folded)) = &address {
         let now = app.clock.now().to_utc();
-        let (email, folded) = (&account.email, &account.email_folded);
         signup::send_code(&app, &mut transaction, user.id.0, email, folded, now).await?;
         transaction.commit().await?;
     }

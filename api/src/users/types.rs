@@ -36,8 +36,8 @@ pub enum UserStatus {
 pub struct UserResponse {
     /// Its id.
     pub id: Uuid,
-    /// Its e-mail address.
-    pub email: String,
+    /// Its e-mail address; null for an account whose social provider proved none.
+    pub email: Option<String>,
     /// Its shown name.
     pub nickname: String,
     /// Its role.
@@ -56,7 +56,7 @@ pub struct ProfileResponse {
     /// Its id.
     pub id: Uuid,
     /// Its e-mail address.
-    pub email: String,
+    pub email: Option<String>,
     /// Whether the address was proved by a code.
     pub email_verified: bool,
     /// Its shown name.

@@ -16,6 +16,7 @@ pub(crate) mod mail;
 pub(crate) mod people;
 pub(crate) mod process;
 pub(crate) mod shared;
+pub(crate) mod social;
 pub(crate) mod stats;
 pub(crate) mod visitor;
 pub(crate) mod wait;

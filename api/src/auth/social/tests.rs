@@ -1,0 +1,135 @@
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+use super::link::{Decision, decide};
+use super::person::{Person, clean_name};
+use super::queries::LocalAccount;
+use super::state::{LoginSecrets, well_formed};
+use super::wire::Reply;
+use super::*;
+use crate::users::types::{UserRole, UserStatus};
+use http::{HeaderMap, StatusCode};
+use uuid::Uuid;
+
+fn person(provider: Provider, email: &str, verified: bool, private: bool) -> Person {
+    let mut person = Person::new(provider, "1".to_owned()).unwrap();
+    person.set_email(Some(email), verified, private);
+    person
+}
+
+fn local(role: UserRole, status: UserStatus, is_email_verified: bool, has_provider: bool) -> LocalAccount {
+    LocalAccount { id: Uuid::nil(), role, status, is_email_verified, has_provider }
+}
+
+#[test]
+fn the_linking_policy() {
+    use Provider::{Apple, Google, Kakao, Naver};
+    use UserRole::{Admin, Buyer, Influencer};
+    use UserStatus::{Active, Pending, Suspended};
+    let id = Uuid::nil();
+    let mail = "a@example.com";
+    for (provider, verified, private, local, expected) in [
+        (Google, true, false, None, Decision::SignUp),
+        (Google, false, false, None, Decision::SignUpWithoutEmail),
+        (Naver, true, false, None, Decision::SignUpWithoutEmail),
+        (Google, true, false, Some(local(Buyer, Active, true, false)), Decision::Join(id)),
+        (Kakao, true, false, Some(local(Influencer, Active, true, false)), Decision::Join(id)),
+        (Google, true, false, Some(local(Buyer, Active, true, true)), Decision::AskToLink),
+        (Google, false, false, Some(local(Buyer, Active, true, false)), Decision::AskToLink),
+        (Kakao, false, false, Some(local(Buyer, Active, false, false)), Decision::AskToLink),
+        (Naver, true, false, Some(local(Buyer, Active, true, false)), Decision::AskToLink),
+        (Naver, true, false, Some(local(Buyer, Active, false, false)), Decision::AskToLink),
+        (Google, true, false, Some(local(Buyer, Active, false, false)), Decision::Replace(id)),
+        (Google, true, false, Some(local(Influencer, Pending, false, false)), Decision::AskToLink),
+        (Google, true, false, Some(local(Admin, Active, true, false)), Decision::AskToLink),
+        (Google, true, false, Some(local(Buyer, Suspended, true, false)), Decision::Suspended),
+        (Apple, true, true, Some(local(Buyer, Active, true, false)), Decision::SignUpWithoutEmail),
+        (Apple, true, true, None, Decision::SignUp),
+    ] {
+        let person = person(provider, mail, verified, private);
+        let case = format!("{provider:?} {verified} {private}");
+        assert_eq!(decide(&person, local.as_ref()), expected, "{case}");
+    }
+    assert!(person(Apple, "x@PrivateRelay.appleid.com", true, false).is_relay);
+    assert!(!person(Google, "x@privaterelay.appleid.com", true, true).is_relay);
+}
+
+#[test]
+fn names_and_pictures_are_cut_to_what_can_be_stored() {
+    assert_eq!(clean_name("  공\u{0}구\u{1}러  ").as_deref(), Some("공구러"));
+    assert_eq!(clean_name(&"가".repeat(80)).unwrap().chars().count(), 50);
+    assert_eq!(clean_name(" \u{7} "), None);
+    let mut person = person(Provider::Google, "no address", true, false);
+    assert_eq!((person.email.as_deref(), person.email_verified), (None, false));
+    for (picture, shown) in
+        [("javascript:alert(1)", false), ("http://x.kr/a", false), ("https://x.kr/a", true)]
+    {
+        person.picture = Some(picture.to_owned());
+        assert_eq!(person.shown_picture().is_some(), shown, "{picture}");
+    }
+    assert!(Person::new(Provider::Naver, String::new()).is_err());
+    assert!(Person::new(Provider::Naver, "x".repeat(256)).is_err());
+}
+
+#[test]
+fn secrets_depend_on_both_halves() {
+    let first = LoginSecrets::begin(&HeaderMap::new());
+    let mut headers = HeaderMap::new();
+    headers.insert("cookie", format!("a=b; login_state={}", first.browser()).parse().unwrap());
+    let again = LoginSecrets::resume(first.state(), &headers).unwrap();
+    assert_eq!((again.nonce(), again.pkce_verifier()), (first.nonce(), first.pkce_verifier()));
+    assert_ne!(first.nonce(), first.pkce_verifier());
+    let second = LoginSecrets::begin(&headers);
+    assert_eq!(second.browser(), first.browser(), "two tabs share the cookie");
+    assert_ne!(second.state(), first.state());
+    assert_ne!(second.nonce(), first.nonce());
+    let other = LoginSecrets::begin(&HeaderMap::new());
+    headers.insert("cookie", format!("login_state={}", other.browser()).parse().unwrap());
+    assert_ne!(LoginSecrets::resume(first.state(), &headers).unwrap().nonce(), first.nonce());
+    assert!(LoginSecrets::resume(first.state(), &HeaderMap::new()).is_none());
+    assert!(well_formed("한글").is_none() && well_formed("").is_none());
+}
+
+#[test]
+fn token_answers_are_read_leniently_and_errors_first() {
+    let reply = |status: u16, body: &str| Reply {
+        status: StatusCode::from_u16(status).unwrap(),
+        headers: HeaderMap::new(),
+        body: body.as_bytes().to_vec(),
+    };
+    let read = |status, body| reply(status, body).into_token_response();
+    let good = read(200, r#"{"access_token":"a","token_type":"bearer","expires_in":"3600"}"#).unwrap();
+    assert!(String::from_utf8_lossy(good.body()).contains(r#""expires_in":3600"#));
+    assert_eq!(read(200, r#"{"error":"invalid_request"}"#).unwrap().status(), 400);
+    assert_eq!(read(500, r#"{"error":"server_error"}"#).unwrap().status(), 400);
+    assert!(matches!(read(503, "<html>"), Err(SocialError::Unavailable { .. })));
+    assert!(matches!(read(200, ""), Err(SocialError::ProviderFailed(_))));
+    assert!(matches!(read(200, "<html>"), Err(SocialError::ProviderFailed(_))));
+    assert!(matches!(
+        read(400, r#"{"error":"x","error_code":"KOE237"}"#),
+        Err(SocialError::Unavailable { .. })
+    ));
+    assert!(matches!(read(429, r#"{"error":"quota"}"#), Err(SocialError::Unavailable { .. })));
+}
+
+#[test]
+fn only_allowed_origins_are_returned_to() {
+    let social = Social::new(&SocialSettings {
+        return_origins: vec!["https://app.example".to_owned()],
+        ..SocialSettings::default()
+    });
+    for (wish, allowed) in [
+        (Some("https://app.example/done?x=1#y"), true),
+        (Some("https://APP.example:443/"), true),
+        (Some("http://app.example/"), false),
+        (Some("https://app.example:8443/"), false),
+        (Some("https://app.example.evil.kr/"), false),
+        (Some("https://user@app.example/"), false),
+        (Some("https://app.example@evil.kr/"), false),
+        (Some("//evil.kr"), false),
+        (Some("/relative"), false),
+        (Some("javascript:alert(1)"), false),
+        (Some("data:text/html,x"), false),
+        (None, false),
+    ] {
+        assert_eq!(social.return_to(wish).is_ok(), allowed, "{wish:?}");
+    }
+}
