@@ -53,10 +53,21 @@ impl Rhythm {
         if self.pause_max.is_zero() {
             return;
         }
+        let mut began = None;
         while let Ok(end) = log.durable_end(id).await
             && self.pauses(through, end, Instant::now())
         {
+            if began.is_none() {
+                began = Some(Instant::now());
+                metrics::counter!("judge_rush_pauses_total").increment(1);
+                tracing::info!(partition.id = %id, log.through = %through,
+                    "a rush: the edge has the machine to itself and figures wait");
+            }
             tokio::time::sleep(LOOK_INTERVAL).await;
+        }
+        if let Some(began) = began {
+            let millis = began.elapsed().as_millis() as u64;
+            tracing::info!(partition.id = %id, rush.pause_millis = millis, "figures catch up");
         }
     }
 
