@@ -48,15 +48,33 @@ impl Rhythm {
         }
     }
 
+    /// The log was read to its end: the rate is taken from now on, not over the quiet before.
+    pub(super) fn level(&mut self, through: Position, now: Instant) {
+        self.measured = Some((through, now));
+        self.behind_since = None;
+        self.catching_up = false;
+    }
+
     /// Waits while the edge is to have the machine. A log that cannot be asked is read: that tells why.
     pub(super) async fn give_way(&mut self, log: &dyn ClickLog, id: PartitionId, through: Position) {
         if self.pause_max.is_zero() {
             return;
         }
+        let mut began = None;
         while let Ok(end) = log.durable_end(id).await
             && self.pauses(through, end, Instant::now())
         {
+            if began.is_none() {
+                began = Some(Instant::now());
+                metrics::counter!("judge_rush_pauses_total").increment(1);
+                tracing::info!(partition.id = %id, log.through = %through,
+                    "a rush: the edge has the machine to itself and figures wait");
+            }
             tokio::time::sleep(LOOK_INTERVAL).await;
+        }
+        if let Some(began) = began {
+            let millis = began.elapsed().as_millis() as u64;
+            tracing::info!(partition.id = %id, rush.pause_millis = millis, "figures catch up");
         }
     }
 
@@ -70,9 +88,12 @@ impl Rhythm {
             self.measured = Some((end, now));
         }
         let backlog = end.0.saturating_sub(through.0);
-        if backlog == 0 || (self.catching_up && backlog < self.level_entries) {
+        if self.catching_up && backlog < self.level_entries {
             self.behind_since = None;
             self.catching_up = false;
+        }
+        if backlog == 0 {
+            return false;
         }
         let behind_since = *self.behind_since.get_or_insert(now);
         if now - behind_since >= self.pause_max || backlog >= self.backlog_max {
@@ -112,6 +133,9 @@ mod tests {
             if !pauses {
                 self.through = self.end.min(self.through + 32_768);
             }
+            if self.through == self.end {
+                self.rhythm.level(Position(self.end), self.now);
+            }
             pauses
         }
     }
@@ -133,6 +157,18 @@ mod tests {
             scene.passes(100);
         }
         assert_eq!(scene.through, scene.end);
+    }
+
+    #[test]
+    fn quiet_before_a_rush_does_not_hide_it() {
+        let mut scene = Scene::new();
+        scene.passes(0);
+        scene.now += Duration::from_secs(600);
+        // The first clicks of all are read at once.
+        scene.end += 3;
+        scene.through = scene.end;
+        scene.rhythm.level(Position(scene.end), scene.now);
+        assert!((0..90).all(|_| scene.passes(5_000)));
     }
 
     #[test]

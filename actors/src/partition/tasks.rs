@@ -96,6 +96,9 @@ async fn read_to_end(
         };
         let more = batch.more;
         through = batch.end.through;
+        if !more {
+            rhythm.level(through, tokio::time::Instant::now());
+        }
         let read = PartitionMessage::Read(Box::new(ReadBatch { batch, permit }));
         if partition.send_message(read).is_err() {
             return PartitionMessage::EndOfLog;
