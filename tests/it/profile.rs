@@ -136,7 +136,7 @@ async fn a_closed_account_leaves_clicks_and_frees_its_address() {
     assert_eq!(post(&anyone, "/auth/refresh", &refresh).await.0, StatusCode::UNAUTHORIZED);
     assert_eq!(anyone.login(&email, PASSWORD).await.0, StatusCode::UNAUTHORIZED);
     for gonggu in [live, planned] {
-        assert_eq!(anyone.get(&format!("/api/v1/gonggus/{gonggu}")).await.1["status"], json!("closed"));
+        assert_eq!(admin.get(&format!("/api/v1/gonggus/{gonggu}")).await.1["status"], json!("closed"));
     }
     assert_eq!(admin.stats(live).await.totals.billable, 1, "clicks stay");
     let traces: i64 = sqlx::query_scalar(

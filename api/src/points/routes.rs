@@ -13,9 +13,11 @@ use crate::points::queries::{self, NewPointEntry};
 use crate::points::types::{PointEntryResponse, PointsCreate, PointsResponse};
 use axum::Json;
 use axum::extract::State;
+use chrono::{DateTime, Utc};
 use gonggumoa_analytics::postgres::begin::begin;
 use http::StatusCode;
 use serde_json::json;
+use sqlx::PgConnection;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
@@ -64,28 +66,44 @@ async fn give_points(
     key: IdempotencyKey,
     JsonBody(body): JsonBody<PointsCreate>,
 ) -> Result<Answer, ApiError> {
-    let (user_id, amount, reason) = check(body.clone())?;
+    let checked = check(body.clone())?;
     let now = app.clock.now().to_utc();
     let mut transaction = begin(&app.pool).await?;
-    let owner = (admin.id.0, GIVE_ROUTE);
-    let slot = match idempotency::claim(&mut transaction, owner, key, &body, now).await? {
+    let given = give(&mut transaction, admin.id.0, (key, &body), checked, now).await;
+    // Ended before the answer is sent, not some time after it: the key is locked until then, and a client that
+    // is told "no" may ask again at once.
+    match given {
+        Ok(answer) => transaction.commit().await.map(|()| answer).map_err(ApiError::from),
+        Err(refusal) => {
+            transaction.rollback().await?;
+            Err(refusal)
+        }
+    }
+}
+
+async fn give(
+    connection: &mut PgConnection,
+    admin_id: Uuid,
+    (key, body): (IdempotencyKey, &PointsCreate),
+    (user_id, amount, reason): (Uuid, i64, String),
+    now: DateTime<Utc>,
+) -> Result<Answer, ApiError> {
+    let slot = match idempotency::claim(connection, (admin_id, GIVE_ROUTE), key, body, now).await? {
         Claim::Repeated(answer) => return Ok(answer),
         Claim::Fresh(slot) => slot,
     };
     let source = ("admin", Uuid::now_v7());
-    let entry = NewPointEntry { user_id, amount, reason: &reason, source, created_by: admin.id.0 };
-    let entry = queries::add(&mut transaction, &entry, now).await?;
+    let entry = NewPointEntry { user_id, amount, reason: &reason, source, created_by: admin_id };
+    let entry = queries::add(connection, &entry, now).await?;
     let audited = AuditEntry {
-        actor_id: admin.id.0,
+        actor_id: admin_id,
         action: "points.give",
         target_type: "user",
         target_id: user_id.to_string(),
         details: json!({"entry_id": entry.id, "amount": amount, "balance_after": entry.balance_after, "reason": reason}),
     };
-    audit::record(&mut transaction, &audited).await?;
-    let answer = slot.keep(&mut transaction, StatusCode::CREATED, &entry, now).await?;
-    transaction.commit().await?;
-    Ok(answer)
+    audit::record(connection, &audited).await?;
+    slot.keep(connection, StatusCode::CREATED, &entry, now).await
 }
 
 fn check(body: PointsCreate) -> Result<(Uuid, i64, String), ApiError> {
