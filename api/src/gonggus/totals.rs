@@ -3,7 +3,7 @@
 //! Problem: a page is read from an index in a millisecond, but its total is counted over the whole catalog: at
 //! 100,000 gonggus that is thirty times the page. The total is the same for everybody.
 //!
-//! Invariants: a total is at most [`AGE_MAX`] old, the age that an anonymous answer may have anyway; a change that
+//! Invariants: a total is at most `AGE_MAX` old, the age that an anonymous answer may have anyway; a change that
 //! this process makes or hears of is in the next total, since the catalog's version is part of the key; who asks
 //! while somebody counts waits for that count. Items are never remembered: they are exact.
 
