@@ -65,9 +65,8 @@ pub async fn page(
     gonggu_id: Uuid,
     page: PageRequest<Sort>,
 ) -> Result<Vec<ReviewRow>, sqlx::Error> {
-    let mut rows = QueryBuilder::new(
-        "WITH page AS MATERIALIZED (SELECT r.id FROM reviews r WHERE r.gonggu_id = ",
-    );
+    let mut rows =
+        QueryBuilder::new("WITH page AS MATERIALIZED (SELECT r.id FROM reviews r WHERE r.gonggu_id = ");
     rows.push_bind(gonggu_id);
     sort(&mut rows, page);
     rows.push(" LIMIT ").push_bind(page.size).push(" OFFSET ").push_bind(page.offset());
