@@ -290,4 +290,6 @@ fn numbers(count: u32, chunk: u32) -> impl Iterator<Item = (i32, i32)> {
 }
 
 #[cfg(test)]
+mod plans;
+#[cfg(test)]
 mod tests;
