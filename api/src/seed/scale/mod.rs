@@ -21,9 +21,9 @@ use sqlx::{AssertSqlSafe, PgPool};
 use uuid::Uuid;
 
 /// Rows a statement. Larger ones gain nothing, and a stop loses what the last one had done.
-const CHUNK: u32 = 10_000;
+const CHUNK: u32 = 5_000;
 /// Each gonggu tells the edges of itself: fewer a statement, which hold the notification queue.
-const GONGGU_CHUNK: u32 = 5_000;
+const GONGGU_CHUNK: u32 = 2_500;
 /// What the demo buyer subscribes to and keeps, and no more than a quarter of all.
 const OF_DEMO_BUYER: u64 = 1_000;
 /// Reviews of the first gonggu, and no more than a quarter of all.
