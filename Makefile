@@ -29,7 +29,7 @@ bench: ## All criterion benches, beside a throw-away PostgreSQL
 	@THROWAWAY_SYNC=on .ci/with-postgres BENCH_DATABASE_URL cargo bench --locked -p gonggumoa-benches $(ARGS)
 
 load: ## The load runs: the release binary beside a bare axum server
-	cargo build --release --locked --bin gonggumoa --bin load --bin bare_axum
+	cargo build --release --locked --bin gonggumoa --bin load --bin bare_axum --bin bare_select
 	"$${CARGO_TARGET_DIR:-target}/release/load" $(ARGS)
 
 data: ## Makes the crawler patterns anew from their package

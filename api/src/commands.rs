@@ -6,6 +6,7 @@
 //! Commands beside a running server join its private database instead of starting a second one.
 
 mod password;
+mod progress;
 
 use crate::admin_account::{self, Created};
 use crate::config::{self, Config};
@@ -14,7 +15,6 @@ use crate::secrets::{self, SecretsFolder};
 use crate::{migrate, seed, telemetry};
 use anyhow::{Context, bail};
 use clap::{Parser, Subcommand};
-use indicatif::{ProgressBar, ProgressStyle};
 use secrecy::ExposeSecret;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -57,9 +57,12 @@ pub enum Command {
     },
     /// Fill in demo data; again changes nothing
     Seed {
-        /// Also make this many open gonggus, for load runs
-        #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=10_000_000))]
-        scale: u32,
+        /// Also make a catalog as large as a busy one, for plans and load runs
+        #[arg(long)]
+        scale: bool,
+        /// How large
+        #[command(flatten)]
+        sizes: seed::ScaleSizes,
         /// Also send demo clicks to the running server
         #[arg(long)]
         clicks: bool,
@@ -117,7 +120,7 @@ fn dispatch(command: Command, config: Config, root: Root) -> anyhow::Result<()> 
         Command::Serve => (root.serve)(config),
         Command::Migrate => with_database(&config, async |_, _| print("데이터베이스가 최신 상태입니다\n")),
         Command::CreateAdmin { email, password_stdin } => create_admin(&config, &email, password_stdin),
-        Command::Seed { scale, clicks } => seed(&config, scale, clicks),
+        Command::Seed { scale, sizes, clicks } => seed(&config, scale.then_some(sizes), clicks),
         Command::Journal { command: JournalCommand::Verify { dir } } => {
             let dir = dir.unwrap_or_else(|| config.data_dir.join("journal"));
             let (text, is_sound) = (root.verify_journal)(&dir)?;
@@ -164,15 +167,24 @@ fn create_admin(config: &Config, email: &str, password_stdin: bool) -> anyhow::R
     })
 }
 
-fn seed(config: &Config, scale: u32, clicks: bool) -> anyhow::Result<()> {
+fn seed(config: &Config, scale: Option<seed::ScaleSizes>, clicks: bool) -> anyhow::Result<()> {
     with_database(config, async |pool, data_dir| {
         let folder = SecretsFolder::open(data_dir)?;
-        let bar = progress_bar(seed::steps(scale), "데모 데이터");
-        let report = seed::sow(pool, &folder, scale, &bar).await?;
+        let bar = progress::bar(seed::steps(), "데모 데이터");
+        let report = seed::sow(pool, &folder, &bar).await?;
         bar.finish_and_clear();
         print(&summary(config, &report))?;
+        if let Some(sizes) = scale {
+            let progress = progress::OfScale::new(sizes.rows());
+            let added = seed::sow_scale(pool, sizes, &report.accounts, &|step| progress.tell(step)).await?;
+            progress.finish();
+            print(&match added {
+                0 => "\n규모 데이터는 이미 모두 있습니다\n".to_owned(),
+                added => format!("\n규모 데이터 {added}건을 추가했습니다\n"),
+            })?;
+        }
         if clicks {
-            let bar = progress_bar(0, "데모 클릭");
+            let bar = progress::bar(0, "데모 클릭");
             let address = config.http.address();
             let sent = seed::send_clicks(address, &report.accounts, &report.gonggus, &bar).await?;
             bar.finish_and_clear();
@@ -197,17 +209,6 @@ fn summary(config: &Config, report: &seed::SeedReport) -> String {
     text
 }
 
-/// Without a length (0) it spins.
-fn progress_bar(length: u64, message: &'static str) -> ProgressBar {
-    let bar = if length == 0 { ProgressBar::new_spinner() } else { ProgressBar::new(length) };
-    if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len}")
-        && length > 0
-    {
-        bar.set_style(style);
-    }
-    bar.with_message(message)
-}
-
 fn print(text: &str) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
@@ -228,8 +229,10 @@ mod tests {
     fn the_command_line_is_consistent_and_serves_by_default() {
         Cli::command().debug_assert();
         assert!(Cli::parse_from(["gonggumoa"]).command.is_none());
-        let cli = Cli::parse_from(["gonggumoa", "seed", "--scale", "100000", "--clicks"]);
-        assert!(matches!(cli.command, Some(Command::Seed { scale: 100_000, clicks: true })));
+        let cli = Cli::parse_from(["gonggumoa", "seed", "--scale", "--gonggus", "500", "--clicks"]);
+        let Some(Command::Seed { scale: true, sizes, clicks: true }) = cli.command else { panic!() };
+        assert_eq!((sizes.gonggus, sizes.bookmarks), (500, 1_000_000));
+        assert!(Cli::try_parse_from(["gonggumoa", "seed", "--gonggus", "500"]).is_err());
         assert!(Cli::try_parse_from(["gonggumoa", "create-admin"]).is_err());
         let cli = Cli::parse_from(["gonggumoa", "journal", "verify", "/var/j"]);
         let Some(Command::Journal { command: JournalCommand::Verify { dir } }) = cli.command else {

@@ -7,8 +7,8 @@ use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// Larger than any answer that a redirect or a short error takes.
-const ANSWER_MAX_BYTES: usize = 16 * 1024;
+/// Larger than any answer that a redirect or a short error takes; longer ones make it grow.
+const ANSWER_BYTES: usize = 16 * 1024;
 
 /// What a run needs to know of an answer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -65,7 +65,7 @@ impl Connection {
     pub async fn connect(address: SocketAddr) -> anyhow::Result<Self> {
         let stream = TcpStream::connect(address).await.with_context(|| format!("connecting to {address}"))?;
         stream.set_nodelay(true)?;
-        Ok(Self { stream, buffer: vec![0; ANSWER_MAX_BYTES] })
+        Ok(Self { stream, buffer: vec![0; ANSWER_BYTES] })
     }
 
     /// Sends one request and waits for its answer.
@@ -73,6 +73,9 @@ impl Connection {
         self.stream.write_all(request).await?;
         let mut filled = 0;
         loop {
+            if filled == self.buffer.len() {
+                self.buffer.resize(2 * filled, 0);
+            }
             let count = self.stream.read(&mut self.buffer[filled..]).await?;
             if count == 0 {
                 bail!("the server closed the connection without an answer");
@@ -101,7 +104,7 @@ impl BlockingConnection {
         let stream =
             std::net::TcpStream::connect(address).with_context(|| format!("connecting to {address}"))?;
         stream.set_nodelay(true)?;
-        Ok(Self { stream, buffer: vec![0; ANSWER_MAX_BYTES] })
+        Ok(Self { stream, buffer: vec![0; ANSWER_BYTES] })
     }
 
     /// Sends one request and waits for its answer.

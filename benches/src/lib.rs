@@ -8,6 +8,7 @@
 //! Not a goal: finding errors. The client counts answers of the wrong kind and the runs print them, but
 //! promises are tested elsewhere.
 
+pub mod catalog;
 pub mod client;
 pub mod closed_loop;
 pub mod database;

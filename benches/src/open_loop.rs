@@ -20,6 +20,17 @@ pub struct Latencies {
 }
 
 impl Latencies {
+    /// Of these, in any order.
+    pub fn of(mut micros: Vec<u32>, failed: u64) -> Self {
+        micros.sort_unstable();
+        Self { sorted_micros: micros, recorded: 0, failed }
+    }
+
+    /// How many requests.
+    pub fn count(&self) -> usize {
+        self.sorted_micros.len()
+    }
+
     /// The latency that this share of the requests stayed within, in microseconds.
     pub fn percentile_micros(&self, percent: f64) -> f64 {
         if self.sorted_micros.is_empty() {

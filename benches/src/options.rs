@@ -21,6 +21,8 @@ pub enum Measurement {
     Memory,
     /// How long a start takes with the largest number of gonggus.
     Start,
+    /// Lists, details, feed and login of `seed --scale` against a bare handler that asks for `SELECT 1`.
+    Catalog,
 }
 
 /// Starts the release binary beside a bare axum server and compares them.
@@ -60,6 +62,15 @@ pub struct Options {
     /// The bare server; without it, `bare_axum` beside this one.
     #[arg(long)]
     pub bare: Option<PathBuf>,
+    /// The bare server of the catalog run; without it, `bare_select` beside this one.
+    #[arg(long)]
+    pub bare_select: Option<PathBuf>,
+    /// Keep the catalog run's data folder here, and use again what is there.
+    #[arg(long)]
+    pub keep: Option<PathBuf>,
+    /// Further arguments of `seed --scale`, such as "--gonggus 1000".
+    #[arg(long, allow_hyphen_values = true)]
+    pub scale: Option<String>,
     /// Where data folders are made: a real disk, or the figures are of memory.
     #[arg(long)]
     pub folder: Option<PathBuf>,

@@ -70,27 +70,9 @@ impl Product {
     pub async fn start(options: &Options, gonggu_count: usize) -> anyhow::Result<Self> {
         let parent = options.folder.clone().unwrap_or_else(std::env::temp_dir);
         let folder = TempDir::with_prefix_in("gonggumoa-load-", &parent)?;
-        let program = Options::program(options.product.as_ref(), "gonggumoa")?;
         let address = free_address()?;
-        let metrics = free_address()?;
-        let mut command = Command::new(program);
-        command
-            .arg("serve")
-            .env("DATA_DIR", folder.path())
-            .env("API_HOST", address.ip().to_string())
-            .env("API_PORT", address.port().to_string())
-            .env("METRICS_ADDR", metrics.to_string())
-            .env("TRUSTED_PROXIES", "127.0.0.1/32")
-            .env("RUST_LOG", "warn")
-            .env_remove("DATABASE_URL")
-            .current_dir(folder.path());
-        if let Some(url) = &options.database_url {
-            command.env("DATABASE_URL", url);
-        }
-        for setting in &options.environment {
-            let (name, value) = setting.split_once('=').context("--env takes NAME=VALUE")?;
-            command.env(name, value);
-        }
+        let mut command = program_command(options, folder.path(), address)?;
+        command.arg("serve");
         let (mut server, _) = serve(&mut command, address)?;
         let database = locate_database(options, folder.path())?;
         let gonggu_ids = insert_gonggus(&database, gonggu_count).await?;
@@ -167,7 +149,35 @@ pub async fn stored_position(connection: &mut PgConnection) -> anyhow::Result<u6
     Ok(u64::try_from(position)?)
 }
 
-fn serve(command: &mut Command, address: SocketAddr) -> anyhow::Result<(Server, Duration)> {
+/// The program on this data folder and address, without its arguments.
+pub(crate) fn program_command(
+    options: &Options,
+    folder: &Path,
+    address: SocketAddr,
+) -> anyhow::Result<Command> {
+    let program = Options::program(options.product.as_ref(), "gonggumoa")?;
+    let mut command = Command::new(program);
+    command
+        .env("DATA_DIR", folder)
+        .env("API_HOST", address.ip().to_string())
+        .env("API_PORT", address.port().to_string())
+        .env("METRICS_ADDR", free_address()?.to_string())
+        .env("TRUSTED_PROXIES", "127.0.0.1/32")
+        .env("RUST_LOG", "warn")
+        .env_remove("DATABASE_URL")
+        .current_dir(folder);
+    if let Some(url) = &options.database_url {
+        command.env("DATABASE_URL", url);
+    }
+    for setting in &options.environment {
+        let (name, value) = setting.split_once('=').context("--env takes NAME=VALUE")?;
+        command.env(name, value);
+    }
+    Ok(command)
+}
+
+/// Starts it and waits until it is ready; how long that took.
+pub(crate) fn serve(command: &mut Command, address: SocketAddr) -> anyhow::Result<(Server, Duration)> {
     let started = Instant::now();
     let mut server = Server::start(command, STOP_WITHIN)?;
     wait_until(START_WITHIN, "the program to be ready", || {
@@ -178,7 +188,7 @@ fn serve(command: &mut Command, address: SocketAddr) -> anyhow::Result<(Server, 
 }
 
 /// The given database, or the embedded one by the socket in its folder.
-fn locate_database(options: &Options, folder: &Path) -> anyhow::Result<PgConnectOptions> {
+pub(crate) fn locate_database(options: &Options, folder: &Path) -> anyhow::Result<PgConnectOptions> {
     if let Some(url) = &options.database_url {
         return Ok(url.parse()?);
     }
@@ -228,11 +238,11 @@ async fn insert_gonggus(database: &PgConnectOptions, count: usize) -> anyhow::Re
     Ok(gonggu_ids)
 }
 
-fn free_address() -> anyhow::Result<SocketAddr> {
+pub(crate) fn free_address() -> anyhow::Result<SocketAddr> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
 }
 
-fn wait_until(
+pub(crate) fn wait_until(
     deadline: Duration,
     what: &str,
     mut ready: impl FnMut() -> anyhow::Result<bool>,

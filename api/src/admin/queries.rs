@@ -53,17 +53,20 @@ pub async fn users(
     let mut count = QueryBuilder::new("SELECT count(*) FROM users u WHERE true");
     narrow_users(&mut count, filter);
     let total: i64 = count.build_query_scalar().fetch_one(pool).await?;
-    let mut rows = QueryBuilder::new(
-        "SELECT u.id, u.email, u.nickname, u.role, u.status, COALESCE(p.is_verified, false) AS is_verified,
-                u.profile_image, u.created_at, s.suspended_at, s.reason AS suspended_reason
-         FROM users u LEFT JOIN influencer_profiles p ON p.user_id = u.id
-         LEFT JOIN user_suspensions s ON s.user_id = u.id WHERE true",
-    );
+    // which accounts are on the page is found first; only those are read whole
+    let mut rows = QueryBuilder::new("WITH page AS MATERIALIZED (SELECT u.id FROM users u WHERE true");
     narrow_users(&mut rows, filter);
     let direction = direction(page.order);
     // the id makes the order whole: no row stands on two pages
-    rows.push(" ORDER BY ").push(page.sort.column()).push(direction).push(", u.id").push(direction);
-    rows.push(" LIMIT ").push_bind(page.size).push(" OFFSET ").push_bind(page.offset());
+    let order = [" ORDER BY ", page.sort.column(), direction, ", u.id", direction].concat();
+    rows.push(&order).push(" LIMIT ").push_bind(page.size).push(" OFFSET ").push_bind(page.offset());
+    rows.push(
+        ") SELECT u.id, u.email, u.nickname, u.role, u.status, COALESCE(p.is_verified, false) AS is_verified,
+                  u.profile_image, u.created_at, s.suspended_at, s.reason AS suspended_reason
+           FROM page JOIN users u ON u.id = page.id LEFT JOIN influencer_profiles p ON p.user_id = u.id
+           LEFT JOIN user_suspensions s ON s.user_id = u.id",
+    );
+    rows.push(&order);
     Ok((rows.build_query_as().fetch_all(pool).await?, total))
 }
 
@@ -105,15 +108,17 @@ pub async fn audit_log(
     let mut count = QueryBuilder::new("SELECT count(*) FROM audit_log a WHERE true");
     narrow_audit_log(&mut count, filter);
     let total: i64 = count.build_query_scalar().fetch_one(pool).await?;
-    let mut rows = QueryBuilder::new(
-        "SELECT a.id, a.at, a.actor_id, u.nickname AS actor_nickname, a.action, a.target_type, a.target_id,
-                a.details
-         FROM audit_log a LEFT JOIN users u ON u.id = a.actor_id WHERE true",
-    );
+    let mut rows = QueryBuilder::new("WITH page AS MATERIALIZED (SELECT a.id FROM audit_log a WHERE true");
     narrow_audit_log(&mut rows, filter);
     let direction = direction(page.order);
-    rows.push(" ORDER BY a.at").push(direction).push(", a.id").push(direction);
-    rows.push(" LIMIT ").push_bind(page.size).push(" OFFSET ").push_bind(page.offset());
+    let order = [" ORDER BY a.at", direction, ", a.id", direction].concat();
+    rows.push(&order).push(" LIMIT ").push_bind(page.size).push(" OFFSET ").push_bind(page.offset());
+    rows.push(
+        ") SELECT a.id, a.at, a.actor_id, u.nickname AS actor_nickname, a.action, a.target_type, a.target_id,
+                  a.details
+           FROM page JOIN audit_log a ON a.id = page.id LEFT JOIN users u ON u.id = a.actor_id",
+    );
+    rows.push(&order);
     Ok((rows.build_query_as().fetch_all(pool).await?, total))
 }
 

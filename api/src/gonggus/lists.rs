@@ -5,7 +5,8 @@
 //! active are in no list.
 //!
 //! Beside that function stand comparisons that it implies: they say nothing new, but an index can be read by
-//! them, which no function of three columns and a parameter allows.
+//! them, which no function of three columns and a parameter allows. In the same way a title that contains a text
+//! contains all its pairs of letters.
 
 use crate::gonggus::totals::TotalKey;
 use crate::gonggus::types::{GongguFilter, GongguRow, Status};
@@ -164,13 +165,17 @@ impl ListQuery {
         }
         if let Some(category) = self.filter.category {
             query.push(
-                " AND EXISTS (SELECT FROM gonggu_categories gc JOIN categories c ON c.id = gc.category_id
-                   WHERE gc.gonggu_id = g.id AND ",
+                " AND EXISTS (SELECT FROM gonggu_categories gc WHERE gc.gonggu_id = g.id AND gc.category_id = ANY (
+                   ARRAY(SELECT c.id FROM categories c WHERE c.id = ",
             );
-            query.push_bind(category).push(" IN (c.id, c.parent_id))");
+            query.push_bind(category).push(" OR c.parent_id = ").push_bind(category).push(")))");
         }
         if let Some(text) = self.filter.q.as_deref().map(str::trim).filter(|text| !text.is_empty()) {
-            query.push(" AND strpos(lower(g.title), lower(").push_bind(text.replace('\0', "")).push(")) > 0");
+            let text = text.replace('\0', "");
+            if text.chars().count() > 1 {
+                query.push(" AND letter_pairs(g.title) @> letter_pairs(").push_bind(text.clone()).push(")");
+            }
+            query.push(" AND strpos(lower(g.title), lower(").push_bind(text).push(")) > 0");
         }
     }
 

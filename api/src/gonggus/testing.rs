@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
-//! The catalog's routes on a database of the test's own, people to call them, and a count of the statements
-//! that a call makes.
+//! The catalog's routes on a database of the test's own, people to call them, a count of the statements that a call
+//! makes, and the plans that they tell.
 
 use crate::app::App;
 use crate::auth::tokens::TokenSubject;
@@ -16,7 +16,8 @@ use http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body_util::BodyExt;
 use serde_json::Value;
 use sqlx::PgPool;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::fmt::Debug;
 use std::sync::Once;
 use tower::ServiceExt;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
@@ -67,6 +68,11 @@ impl Catalog {
             let profile = "INSERT INTO influencer_profiles (id, user_id, is_verified) VALUES ($1, $1, true)";
             sqlx::query(profile).bind(id).execute(&self.pool).await.unwrap();
         }
+        Self::signed_in(id, role)
+    }
+
+    /// Somebody who has an account already.
+    pub(crate) fn signed_in(id: Uuid, role: UserRole) -> Person {
         let subject = TokenSubject { id: UserId(id), role, token_version: 0, created_at: UnixMillis(0) };
         Person { id, token: tokens().issue(&subject, SystemClock.now()).unwrap() }
     }
@@ -149,6 +155,16 @@ impl Catalog {
     }
 }
 
+/// The plans of the statements of a GET, on a database whose statements tell them (`auto_explain`, as notices).
+pub(crate) async fn plans_of(catalog: &Catalog, path: &str, person: Option<&Person>) -> Vec<String> {
+    Statements::count();
+    catalog.app.totals.changed();
+    PLANS.take();
+    let answer = catalog.get(path, person).await;
+    assert_eq!(answer.status, StatusCode::OK, "{path}: {}", answer.body);
+    PLANS.take()
+}
+
 /// Milliseconds since 1970.
 pub(crate) fn at(millis: i64) -> DateTime<Utc> {
     DateTime::from_timestamp_millis(millis).unwrap()
@@ -157,6 +173,8 @@ pub(crate) fn at(millis: i64) -> DateTime<Utc> {
 thread_local! {
     /// Statements run by this thread: a test's runtime has no other.
     static STATEMENTS: Cell<usize> = const { Cell::new(0) };
+    /// What the server has told of them.
+    static PLANS: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
 }
 
 /// The driver tells of each statement it has run.
@@ -176,10 +194,16 @@ impl Statements {
 
 impl<S: tracing::Subscriber> Layer<S> for Statements {
     fn enabled(&self, metadata: &tracing::Metadata<'_>, _: Context<'_, S>) -> bool {
-        metadata.target() == "sqlx::query"
+        ["sqlx::query", "sqlx::postgres::notice"].contains(&metadata.target())
     }
 
-    fn on_event(&self, _: &tracing::Event<'_>, _: Context<'_, S>) {
-        STATEMENTS.set(STATEMENTS.get() + 1);
+    fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
+        if event.metadata().target() == "sqlx::query" {
+            STATEMENTS.set(STATEMENTS.get() + 1);
+        } else {
+            let mut text = String::new();
+            event.record(&mut |_: &tracing::field::Field, value: &dyn Debug| text += &format!("{value:?}"));
+            PLANS.with_borrow_mut(|plans| plans.push(text));
+        }
     }
 }

@@ -5,7 +5,7 @@ use crate::reviews::check::CheckedReview;
 use crate::reviews::types::{RatingSummary, ReviewRow};
 use chrono::{DateTime, Utc};
 use sqlx::types::Json;
-use sqlx::{PgPool, QueryBuilder};
+use sqlx::{PgPool, Postgres, QueryBuilder};
 use uuid::Uuid;
 
 /// What lists may be sorted by.
@@ -27,10 +27,10 @@ impl Sort {
         }
     }
 
-    fn columns(self) -> [&'static str; 3] {
+    fn columns(self) -> &'static [&'static str] {
         match self {
-            Self::CreatedAt => ["r.created_at", "r.id", "r.id"],
-            Self::Rating => ["r.rating", "r.created_at", "r.id"],
+            Self::CreatedAt => &["r.created_at", "r.id"],
+            Self::Rating => &["r.rating", "r.created_at", "r.id"],
         }
     }
 }
@@ -59,18 +59,28 @@ pub async fn rating(pool: &PgPool, gonggu_id: Uuid) -> Result<Option<RatingSumma
     .await
 }
 
-/// A page of a gonggu's reviews.
+/// A page of a gonggu's reviews, found by an index; only what is on it is read whole.
 pub async fn page(
     pool: &PgPool,
     gonggu_id: Uuid,
     page: PageRequest<Sort>,
 ) -> Result<Vec<ReviewRow>, sqlx::Error> {
-    let mut rows = QueryBuilder::new(
-        "SELECT r.id, r.gonggu_id, r.user_id, u.nickname, u.profile_image, r.rating, r.content, r.images,
-                r.created_at, r.updated_at
-         FROM reviews r JOIN users u ON u.id = r.user_id WHERE r.gonggu_id = ",
+    let mut rows =
+        QueryBuilder::new("WITH page AS MATERIALIZED (SELECT r.id FROM reviews r WHERE r.gonggu_id = ");
+    rows.push_bind(gonggu_id);
+    sort(&mut rows, page);
+    rows.push(" LIMIT ").push_bind(page.size).push(" OFFSET ").push_bind(page.offset());
+    rows.push(
+        ") SELECT r.id, r.gonggu_id, r.user_id, u.nickname, u.profile_image, r.rating, r.content, r.images,
+                  r.created_at, r.updated_at
+           FROM page JOIN reviews r ON r.id = page.id JOIN users u ON u.id = r.user_id",
     );
-    rows.push_bind(gonggu_id).push(" ORDER BY ");
+    sort(&mut rows, page);
+    rows.build_query_as::<ReviewRow>().fetch_all(pool).await
+}
+
+fn sort(rows: &mut QueryBuilder<Postgres>, page: PageRequest<Sort>) {
+    rows.push(" ORDER BY ");
     let direction = match page.order {
         Order::Asc => " ASC",
         Order::Desc => " DESC",
@@ -79,8 +89,6 @@ pub async fn page(
     for column in page.sort.columns() {
         columns.push(column).push_unseparated(direction);
     }
-    rows.push(" LIMIT ").push_bind(page.size).push(" OFFSET ").push_bind(page.offset());
-    rows.build_query_as::<ReviewRow>().fetch_all(pool).await
 }
 
 /// One review of a gonggu that is not deleted.

@@ -139,7 +139,7 @@ async fn sow_gonggu(
 }
 
 /// The same id for the same thing everywhere (UUIDv8 of its name's hash).
-pub(super) fn demo_id(kind: &str, number: u64) -> Uuid {
+fn demo_id(kind: &str, number: u64) -> Uuid {
     let hash = blake3::hash(format!("gonggumoa demo {kind} {number}").as_bytes());
     let mut bytes = [0; 16];
     bytes.copy_from_slice(&hash.as_bytes()[..16]);

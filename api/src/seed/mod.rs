@@ -1,4 +1,4 @@
-//! Demo data: a shop window that can be tried at once, and any number of gonggus for load runs.
+//! Demo data: a shop window that can be tried at once, and a catalog of any size for plans and load runs.
 //!
 //! Invariants: sowing again changes nothing but the times of demo gonggus that no longer stand where they
 //! should (one that was open last month is open again), so that the three states are always there; every
@@ -6,14 +6,15 @@
 //! `secrets/demo.json`; nothing of the operator's own data is touched.
 
 mod accounts;
-mod bulk;
 mod catalog;
 mod clicks;
 mod data;
+mod scale;
 
 pub use accounts::DemoAccount;
 pub use catalog::DemoGonggu;
 pub use clicks::{ClickSeedError, send_clicks};
+pub use scale::{ScaleSizes, ScaleStep, sow as sow_scale};
 
 use crate::admin_account::AdminError;
 use crate::secrets::{SecretsError, SecretsFolder};
@@ -25,7 +26,7 @@ use sqlx::PgPool;
 pub struct SeedReport {
     /// Accounts with their passwords.
     pub accounts: Vec<DemoAccount>,
-    /// The demo gonggus; those for load runs are not listed.
+    /// The demo gonggus; those of a scale are not listed.
     pub gonggus: Vec<DemoGonggu>,
 }
 
@@ -41,6 +42,12 @@ pub enum SeedError {
     /// A demo account could not be made.
     #[error("cannot make a demo account")]
     Account(#[from] AdminError),
+    /// There are too few people to be so popular with.
+    #[error("these sizes need at least {buyers_min} buyers: nobody subscribes, keeps or reviews twice")]
+    Sizes {
+        /// So many are enough.
+        buyers_min: u64,
+    },
 }
 
 impl SeedError {
@@ -50,28 +57,27 @@ impl SeedError {
             Self::Database(_) => true,
             Self::Secrets(error) => error.retryable(),
             Self::Account(error) => error.retryable(),
+            Self::Sizes { .. } => false,
         }
     }
 }
 
-/// Sows the demo data, and `scale` more gonggus that are open for a year. `progress` counts steps.
+/// Sows the demo data. `progress` counts steps.
 pub async fn sow(
     pool: &PgPool,
     secrets: &SecretsFolder,
-    scale: u32,
     progress: &ProgressBar,
 ) -> Result<SeedReport, SeedError> {
     let accounts = accounts::sow(pool, secrets, progress).await?;
     let influencers: Vec<_> =
         accounts.iter().filter(|account| account.role == "influencer").map(|a| a.id).collect();
     let gonggus = catalog::sow(pool, &influencers, progress).await?;
-    bulk::sow(pool, &influencers, scale, progress).await?;
     Ok(SeedReport { accounts, gonggus })
 }
 
 /// How many steps [`sow`] counts.
-pub fn steps(scale: u32) -> u64 {
-    (data::ACCOUNTS.len() + data::GONGGUS.len()) as u64 + u64::from(scale)
+pub fn steps() -> u64 {
+    (data::ACCOUNTS.len() + data::GONGGUS.len()) as u64
 }
 
 #[cfg(test)]

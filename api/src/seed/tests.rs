@@ -21,11 +21,11 @@ async fn sowing_again_changes_nothing_and_puts_times_right(pool: PgPool) {
     let folder = tempfile::tempdir().unwrap();
     let secrets = SecretsFolder::open(folder.path()).unwrap();
     let bar = ProgressBar::hidden();
-    let first = sow(&pool, &secrets, 25, &bar).await.unwrap();
-    assert_eq!(bar.position(), steps(25));
+    let first = sow(&pool, &secrets, &bar).await.unwrap();
+    assert_eq!(bar.position(), steps());
     let before = counts(&pool).await;
     let expected = [
-        ("active", 31),
+        ("active", 6),
         ("categories", 16),
         ("closed", 3),
         ("links", 15),
@@ -40,7 +40,7 @@ async fn sowing_again_changes_nothing_and_puts_times_right(pool: PgPool) {
         .execute(&pool)
         .await
         .unwrap();
-    let second = sow(&pool, &secrets, 25, &bar).await.unwrap();
+    let second = sow(&pool, &secrets, &bar).await.unwrap();
     assert_eq!(counts(&pool).await, before);
     for (one, other) in first.accounts.iter().zip(&second.accounts) {
         assert_eq!((one.id, one.password.expose_secret()), (other.id, other.password.expose_secret()));
@@ -48,7 +48,7 @@ async fn sowing_again_changes_nothing_and_puts_times_right(pool: PgPool) {
 
     // Another folder knows no passwords: they are set anew, and those that are told fit.
     let other = tempfile::tempdir().unwrap();
-    let third = sow(&pool, &SecretsFolder::open(other.path()).unwrap(), 0, &bar).await.unwrap();
+    let third = sow(&pool, &SecretsFolder::open(other.path()).unwrap(), &bar).await.unwrap();
     let admin = &third.accounts[0];
     assert_ne!(admin.password.expose_secret(), first.accounts[0].password.expose_secret());
     let hash: String = sqlx::query_scalar("SELECT password_hash FROM users WHERE id = $1")

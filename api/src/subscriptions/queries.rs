@@ -1,7 +1,7 @@
 //! Subscriptions in PostgreSQL. Lock order of a write: the subscription's row, then the influencer's profile (by
 //! the trigger that counts).
 
-use crate::gonggus::lists::{COLUMNS, LISTED};
+use crate::gonggus::lists::COLUMNS;
 use crate::gonggus::types::GongguRow;
 use crate::http::page::PageRequest;
 use crate::subscriptions::types::SubscriptionResponse;
@@ -148,18 +148,23 @@ pub async fn page(
     .await
 }
 
-/// How many gonggus the feed has.
+/// Whose gonggus are in the feed: those subscribed to by the account that follows, and active now.
+const FOLLOWED: &str = " WHERE NOT EXISTS (
+    SELECT FROM users hidden WHERE hidden.id = s.influencer_id AND hidden.status <> 'active') AND s.buyer_id = ";
+
+/// How many gonggus the feed has. Each influencer's are counted by an index.
 pub async fn feed_count(pool: &PgPool, buyer_id: Uuid) -> Result<i64, sqlx::Error> {
     let mut count = QueryBuilder::new(
-        "SELECT count(*) FROM subscriptions s JOIN gonggus g ON g.influencer_id = s.influencer_id
-         WHERE s.buyer_id = ",
+        "SELECT COALESCE(sum(theirs.count), 0)::bigint FROM subscriptions s CROSS JOIN LATERAL (
+             SELECT count(*) FROM gonggus g WHERE g.influencer_id = s.influencer_id AND g.deleted_at IS NULL) theirs",
     );
-    count.push_bind(buyer_id).push(" AND ").push(LISTED);
+    count.push(FOLLOWED).push_bind(buyer_id);
     count.build_query_scalar().fetch_one(pool).await
 }
 
-/// A page of the feed, newest first. Of each influencer no more gonggus are looked at than the page could
-/// hold, read in order from an index; only what is on the page is read whole.
+/// A page of the feed, newest first. What ends with the page's last row can only be by as many influencers as it has
+/// rows, those whose newest gonggu is newest; of each no more are looked at than that, read in order from
+/// an index. Only what is on the page is read whole.
 pub async fn feed(
     pool: &PgPool,
     buyer_id: Uuid,
@@ -167,14 +172,23 @@ pub async fn feed(
 ) -> Result<Vec<GongguRow>, sqlx::Error> {
     let end = page.offset() + page.size;
     let mut rows = QueryBuilder::new(
-        "WITH newest AS MATERIALIZED (
-             SELECT theirs.id, theirs.created_at FROM subscriptions s CROSS JOIN LATERAL (
-                 SELECT g.id, g.created_at FROM gonggus g WHERE g.influencer_id = s.influencer_id AND ",
+        "WITH latest AS MATERIALIZED (
+             SELECT s.influencer_id FROM subscriptions s CROSS JOIN LATERAL (
+                 SELECT g.id, g.created_at FROM gonggus g
+                 WHERE g.influencer_id = s.influencer_id AND g.deleted_at IS NULL
+                 ORDER BY g.created_at DESC, g.id DESC LIMIT 1) first",
     );
-    rows.push(LISTED).push(" ORDER BY g.created_at DESC, g.id DESC LIMIT ").push_bind(end);
-    rows.push(") theirs WHERE s.buyer_id = ").push_bind(buyer_id);
-    rows.push(" ORDER BY theirs.created_at DESC, theirs.id DESC LIMIT ").push_bind(page.size);
-    rows.push(" OFFSET ").push_bind(page.offset()).push(") SELECT ").push(COLUMNS);
+    rows.push(FOLLOWED).push_bind(buyer_id);
+    rows.push(" ORDER BY first.created_at DESC, first.id DESC LIMIT ").push_bind(end);
+    rows.push(
+        "), newest AS MATERIALIZED (
+             SELECT theirs.id, theirs.created_at FROM latest l CROSS JOIN LATERAL (
+                 SELECT g.id, g.created_at FROM gonggus g
+                 WHERE g.influencer_id = l.influencer_id AND g.deleted_at IS NULL
+                 ORDER BY g.created_at DESC, g.id DESC LIMIT ",
+    );
+    rows.push_bind(end).push(") theirs ORDER BY theirs.created_at DESC, theirs.id DESC LIMIT ");
+    rows.push_bind(page.size).push(" OFFSET ").push_bind(page.offset()).push(") SELECT ").push(COLUMNS);
     rows.push(
         " FROM newest n JOIN gonggus g ON g.id = n.id JOIN users u ON u.id = g.influencer_id
           ORDER BY n.created_at DESC, n.id DESC",

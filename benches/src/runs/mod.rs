@@ -2,6 +2,7 @@
 
 mod actors;
 mod backlog;
+mod catalog;
 mod latency;
 mod memory;
 mod ratio;
@@ -13,6 +14,9 @@ use crate::options::{Measurement, Options};
 pub async fn run(options: &Options) -> anyhow::Result<()> {
     if options.wants(Measurement::Start) {
         start::run(options).await?;
+    }
+    if options.wants(Measurement::Catalog) {
+        catalog::run(options).await?;
     }
     if options.wants(Measurement::Ratio) {
         ratio::run(options).await?;

@@ -55,20 +55,23 @@ pub async fn count(pool: &PgPool, user_id: Uuid) -> Result<i64, sqlx::Error> {
     count.build_query_scalar().fetch_one(pool).await
 }
 
-/// A page of kept gonggus, the latest kept first.
+/// A page of kept gonggus, the latest kept first. Only what is on the page is read whole.
 pub async fn page(
     pool: &PgPool,
     user_id: Uuid,
     page: PageRequest<()>,
 ) -> Result<Vec<GongguRow>, sqlx::Error> {
-    let mut rows = QueryBuilder::new("SELECT ");
-    rows.push(COLUMNS).push(
-        " FROM bookmarks b JOIN gonggus g ON g.id = b.gonggu_id JOIN users u ON u.id = g.influencer_id
-          WHERE b.user_id = ",
+    let mut rows = QueryBuilder::new(
+        "WITH kept AS MATERIALIZED (
+             SELECT b.gonggu_id, b.created_at FROM bookmarks b JOIN gonggus g ON g.id = b.gonggu_id
+             WHERE b.user_id = ",
     );
     rows.push_bind(user_id).push(" AND ").push(LISTED);
     rows.push(" ORDER BY b.created_at DESC, b.gonggu_id DESC LIMIT ").push_bind(page.size);
-    rows.push(" OFFSET ").push_bind(page.offset());
+    rows.push(" OFFSET ").push_bind(page.offset()).push(") SELECT ").push(COLUMNS).push(
+        " FROM kept k JOIN gonggus g ON g.id = k.gonggu_id JOIN users u ON u.id = g.influencer_id
+          ORDER BY k.created_at DESC, k.gonggu_id DESC",
+    );
     rows.build_query_as::<GongguRow>().fetch_all(pool).await
 }
 
