@@ -25,7 +25,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 /// No real code is longer.
-const CODE_MAX_BYTES: usize = 4_096;
+pub(crate) const CODE_MAX_BYTES: usize = 4_096;
 /// What a provider's `error` may be handed on as.
 const ERROR_MAX_BYTES: usize = 100;
 
@@ -35,6 +35,7 @@ pub fn router() -> OpenApiRouter<App> {
         .routes(routes!(authorize))
         .routes(routes!(callback))
         .routes(routes!(apple_callback))
+        .route("/auth/social/apple/callback", axum::routing::get(apple_callback_by_get))
         .routes(routes!(sign_in))
         .merge(super::member_routes::router())
 }
@@ -45,7 +46,7 @@ pub fn router() -> OpenApiRouter<App> {
     (status = 200, body = AuthorizeResponse, description = "also sets the cookie `login_state`"),
     (status = 404, body = ErrorBody,
         description = "`SOCIAL_PROVIDER_NOT_FOUND`, `SOCIAL_PROVIDER_NOT_CONFIGURED`"),
-    (status = 422, body = ErrorBody, description = "`return_to` is not allowed"),
+    (status = 422, body = ErrorBody, description = "`VALIDATION_ERROR`: `return_to` is not allowed"),
     (status = 429, body = ErrorBody),
 ))]
 async fn authorize(
@@ -90,7 +91,25 @@ async fn callback(
     Path(provider): Path<String>,
     Query(query): Query<CallbackQuery>,
 ) -> Result<Response, ApiError> {
-    let provider = app.social.exchange(&provider)?.provider();
+    called_back(&app, address, &provider, &query).await
+}
+
+/// Apple posts, but the path is one of those above, and must answer a GET as they do.
+async fn apple_callback_by_get(
+    State(app): State<App>,
+    ClientAddress(address): ClientAddress,
+    Query(query): Query<CallbackQuery>,
+) -> Result<Response, ApiError> {
+    called_back(&app, address, Provider::Apple.name(), &query).await
+}
+
+async fn called_back(
+    app: &App,
+    address: IpAddr,
+    provider: &str,
+    query: &CallbackQuery,
+) -> Result<Response, ApiError> {
+    let provider = app.social.exchange(provider)?.provider();
     app.social.limit.check(&app.address_key, address)?;
     let state = query.state.as_deref().and_then(state::well_formed).ok_or(SocialError::StateInvalid)?;
     let now = app.clock.now().to_utc();
