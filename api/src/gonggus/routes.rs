@@ -135,7 +135,8 @@ async fn listed(app: &App, conditional: &Conditional, query: &ListQuery) -> Resu
     request_body = GongguCreate, responses(
     (status = 201, body = GongguResponse),
     (status = 403, body = ErrorBody),
-    (status = 422, body = ErrorBody, description = "`VALIDATION_ERROR` or `TOO_MANY_CATEGORIES`"),
+    (status = 404, body = ErrorBody, description = "`INFLUENCER_NOT_FOUND`: whom an admin named"),
+    (status = 422, body = ErrorBody, description = "`VALIDATION_ERROR`, `TOO_MANY_CATEGORIES`"),
 ))]
 async fn create(
     State(app): State<App>,
@@ -196,7 +197,7 @@ async fn read(
     (status = 200, body = GongguResponse),
     (status = 403, body = ErrorBody),
     (status = 404, body = ErrorBody, description = "`GONGGU_NOT_FOUND`"),
-    (status = 422, body = ErrorBody),
+    (status = 422, body = ErrorBody, description = "`VALIDATION_ERROR`, `TOO_MANY_CATEGORIES`"),
 ))]
 async fn update(
     State(app): State<App>,

@@ -29,6 +29,7 @@ pub const PUBLIC: &[(&str, &str)] = &[
     ("post", "/auth/password/reset"),
     ("post", "/auth/refresh"),
     ("post", "/auth/signup"),
+    ("get", "/auth/social/apple/callback"),
     ("post", "/auth/social/apple/callback"),
     ("post", "/auth/social/{provider}"),
     ("get", "/auth/social/{provider}/authorize"),

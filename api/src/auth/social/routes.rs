@@ -34,8 +34,7 @@ pub fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(authorize))
         .routes(routes!(callback))
-        .routes(routes!(apple_callback))
-        .route("/auth/social/apple/callback", axum::routing::get(apple_callback_by_get))
+        .routes(routes!(apple_callback, apple_callback_by_get))
         .routes(routes!(sign_in))
         .merge(super::member_routes::router())
 }
@@ -94,7 +93,14 @@ async fn callback(
     called_back(&app, address, &provider, &query).await
 }
 
-/// Apple posts, but the path is one of those above, and must answer a GET as they do.
+/// As for the other providers; Apple's page posts, unless something went wrong there.
+// the path is one of those above, and must not answer a GET otherwise than they do
+#[utoipa::path(get, path = "/auth/social/apple/callback", tag = "auth", params(CallbackQuery), responses(
+    (status = 303, description = "to `return_to`"),
+    (status = 400, body = ErrorBody, description = "`SOCIAL_STATE_INVALID`"),
+    (status = 404, body = ErrorBody, description = "`SOCIAL_PROVIDER_NOT_CONFIGURED`"),
+    (status = 429, body = ErrorBody),
+))]
 async fn apple_callback_by_get(
     State(app): State<App>,
     ClientAddress(address): ClientAddress,

@@ -23,7 +23,9 @@ pub(super) fn refine(document: &mut Value) {
         for (path, item) in paths {
             for operation in item.as_object_mut().into_iter().flat_map(Map::values_mut) {
                 optional_is_not_null(operation);
-                for parameter in operation["parameters"].as_array_mut().into_iter().flatten() {
+                for parameter in
+                    operation.get_mut("parameters").and_then(Value::as_array_mut).into_iter().flatten()
+                {
                     refine_parameter(path, parameter);
                 }
             }
