@@ -183,9 +183,9 @@ impl Contract {
                     writeln!(own, "parameters.\"path.{name}\" = {value:?}").unwrap();
                 }
                 if !own.is_empty() {
-                    let method = method.to_uppercase();
-                    let head = format!("include-path = {path:?}\ninclude-method = {method:?}");
-                    writeln!(settings, "[[operations]]\n{head}\n{own}").unwrap();
+                    // by id alone: of two criteria one would be enough for a match
+                    let id = &operation["operationId"];
+                    writeln!(settings, "[[operations]]\ninclude-operation-id = {id}\n{own}").unwrap();
                 }
             }
         }
