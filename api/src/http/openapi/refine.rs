@@ -47,7 +47,26 @@ pub(super) fn refine(document: &mut Value) {
             }
         }
     }
+    share_headers(document);
     examples::add(document);
+}
+
+/// Headers that hundreds of answers have stand once.
+fn share_headers(document: &mut Value) {
+    let mut shared = Map::new();
+    let paths = document["paths"].as_object_mut().into_iter().flat_map(Map::values_mut);
+    for operation in paths.filter_map(Value::as_object_mut).flat_map(Map::values_mut) {
+        for response in operation["responses"].as_object_mut().into_iter().flat_map(Map::values_mut) {
+            let Some(headers) = response.get_mut("headers").and_then(Value::as_object_mut) else { continue };
+            for name in ["x-request-id", "retry-after"] {
+                if let Some(header) = headers.get_mut(name) {
+                    let reference = json!({"$ref": format!("#/components/headers/{name}")});
+                    shared.insert(name.to_owned(), std::mem::replace(header, reference));
+                }
+            }
+        }
+    }
+    document["components"]["headers"] = Value::Object(shared);
 }
 
 /// Names of the schemas that a part of any operation leads to.
