@@ -108,10 +108,10 @@ pub(super) fn of_parameter(path: &str, name: &str) -> Option<Value> {
         "size" => numbers(1, SIZE_MAX),
         "hours" => numbers(1, gonggus::routes::CLOSING_SOON_MAX_HOURS),
         "slot" => slot(),
-        "q" if path.ends_with("/admin/users") => chars(0, admin::routes::QUERY_MAX_CHARS),
+        "q" if path.ends_with("/admin/users") => one_line(admin::routes::QUERY_MAX_CHARS),
         "q" if path.ends_with("/influencers") => chars(0, influencers::routes::Q_MAX_CHARS),
         "q" => chars(0, gonggus::lists::Q_MAX_CHARS),
-        "action" => chars(0, admin::routes::ACTION_MAX_CHARS),
+        "action" => one_line(admin::routes::ACTION_MAX_CHARS),
         http::idempotency::HEADER => {
             json!({"minLength": 1, "maxLength": http::idempotency::KEY_MAX_CHARS, "pattern": "^[!-~]+$"})
         }
@@ -144,6 +144,12 @@ pub(super) const SORTS: &[(&str, &[&str])] = &[
     ("/admin/coupons", &["created_at", "starts_at", "ends_at", "redeemed_count"]),
     ("/admin/banners", &["created_at", "sort_order", "starts_at", "ends_at"]),
 ];
+
+/// Text without control characters, but for those around it, which are trimmed away.
+fn one_line(max: usize) -> Value {
+    let pattern = r"^[\t-\r \u0085]*[^\u0000-\u001f\u007f-\u009f]*[\t-\r \u0085]*$";
+    json!({"maxLength": max, "pattern": pattern})
+}
 
 fn slot() -> Value {
     json!({"pattern": format!("^[a-z0-9_-]{{1,{}}}$", banners::check::SLOT_MAX_CHARS)})
