@@ -145,10 +145,10 @@ pub(super) const SORTS: &[(&str, &[&str])] = &[
     ("/admin/banners", &["created_at", "sort_order", "starts_at", "ends_at"]),
 ];
 
-/// Text without control characters, but for those around it, which are trimmed away.
+/// Text without control characters, of so many characters once what is around it is trimmed away.
 fn one_line(max: usize) -> Value {
-    let pattern = r"^[\t-\r \u0085]*[^\u0000-\u001f\u007f-\u009f]*[\t-\r \u0085]*$";
-    json!({"maxLength": max, "pattern": pattern})
+    const AROUND: &str = r"[\t-\r \u0085]*";
+    json!({"pattern": format!(r"^{AROUND}[^\u0000-\u001f\u007f-\u009f]{{0,{max}}}{AROUND}$")})
 }
 
 fn slot() -> Value {
