@@ -8,10 +8,12 @@ export SQLX_OFFLINE ?= true
 
 # 200 rounds of kill -9 are enough to meet every window of the write path many times over.
 KILL_ROUNDS ?= 200
+# Cases that schemathesis invents for an operation, in each of its phases.
+CONTRACT_EXAMPLES ?= 200
 # Further arguments: make load ARGS="--seconds 10", make test ARGS="-p gonggumoa-core", make bench ARGS="judge"
 ARGS ?=
 
-.PHONY: help run test nightly bench load data sqlx sqlx-check fmt lint ci
+.PHONY: help run test nightly contract openapi bench load data sqlx sqlx-check fmt lint ci
 
 help: ## Shows this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -24,6 +26,12 @@ test: ## Installs and starts what the tests need, and runs all of them
 
 nightly: ## The long crash tests: kill -9 under load, KILL_ROUNDS (200) times
 	@KILL_ROUNDS=$(KILL_ROUNDS) .ci/test -p gonggumoa-tests --test it crash $(ARGS)
+
+contract: ## The long contract test: every operation as every role, CONTRACT_EXAMPLES (200) cases a phase
+	@CONTRACT_EXAMPLES=$(CONTRACT_EXAMPLES) .ci/test -p gonggumoa-tests --test it $(ARGS) -- contract:: --nocapture
+
+openapi: ## Makes api/openapi.json, the snapshot of the API's description, anew
+	@OPENAPI_WRITE=1 cargo test --locked -p gonggumoa-api --lib openapi::tests::the_snapshot_is_up_to_date
 
 bench: ## All criterion benches, beside a throw-away PostgreSQL
 	@THROWAWAY_SYNC=on .ci/with-postgres BENCH_DATABASE_URL cargo bench --locked -p gonggumoa-benches $(ARGS)

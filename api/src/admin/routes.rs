@@ -26,8 +26,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-const REASON_MAX_CHARS: usize = 500;
-const QUERY_MAX_CHARS: usize = 100;
+pub(crate) const REASON_MAX_CHARS: usize = 500;
+pub(crate) const QUERY_MAX_CHARS: usize = 100;
+pub(crate) const ACTION_MAX_CHARS: usize = 60;
 /// A change that is stored is answered after this, whether or not it could be read back for redirects.
 const IN_FORCE_MAX: Duration = Duration::from_secs(3);
 
@@ -192,7 +193,8 @@ async fn list_audit_log(
 ) -> Result<Json<AuditListResponse>, ApiError> {
     let page = page.check(|name| matches!(name, None | Some("at")).then_some(()))?;
     let mut checks = Checks::new();
-    filter.action = input::text(&mut checks, filter.action, "action", 0..=60).filter(|text| !text.is_empty());
+    filter.action = input::text(&mut checks, filter.action, "action", 0..=ACTION_MAX_CHARS)
+        .filter(|text| !text.is_empty());
     filter.from = input::time(&mut checks, filter.from, "from");
     filter.to = input::time(&mut checks, filter.to, "to");
     input::ordered(&mut checks, filter.from, filter.to, "to");

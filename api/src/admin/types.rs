@@ -51,8 +51,10 @@ pub struct AdminUserListResponse {
 #[into_params(parameter_in = Query)]
 pub struct AdminUserFilter {
     /// By role.
+    #[param(inline)]
     pub role: Option<UserRole>,
     /// By status.
+    #[param(inline)]
     pub status: Option<UserStatus>,
     /// Part of the e-mail address or of the shown name, whatever its case.
     pub q: Option<String>,
@@ -108,6 +110,7 @@ impl ApplicationStatus {
 #[into_params(parameter_in = Query)]
 pub struct ApplicationFilter {
     /// `pending` (default), `approved` or `rejected`.
+    #[param(inline)]
     pub status: Option<ApplicationStatus>,
 }
 

@@ -31,7 +31,8 @@ pub(super) fn router() -> OpenApiRouter<App> {
 /// Proves an e-mail address by the code that was sent to it.
 #[utoipa::path(post, path = "/auth/email/verify", tag = "auth", request_body = CodeRequest, responses(
     (status = 204),
-    (status = 422, body = ErrorBody, description = "`INVALID_CODE`, or `VALIDATION_ERROR`"),
+    (status = 422, body = ErrorBody, description = "`INVALID_CODE`, `VALIDATION_ERROR`"),
+    (status = 429, body = ErrorBody, description = "`RATE_LIMITED`"),
 ))]
 async fn verify(
     State(app): State<App>,
@@ -72,7 +73,8 @@ async fn forgot(
 /// Sets a new password by a code, and ends all sessions.
 #[utoipa::path(post, path = "/auth/password/reset", tag = "auth", request_body = ResetRequest, responses(
     (status = 204),
-    (status = 422, body = ErrorBody, description = "`INVALID_CODE`, or `VALIDATION_ERROR`"),
+    (status = 422, body = ErrorBody, description = "`INVALID_CODE`, `VALIDATION_ERROR`"),
+    (status = 429, body = ErrorBody, description = "`RATE_LIMITED`"),
 ))]
 async fn reset(
     State(app): State<App>,

@@ -32,6 +32,7 @@ pub(super) fn router() -> OpenApiRouter<App> {
 #[utoipa::path(post, path = "/auth/signup", tag = "auth", request_body = SignupRequest, responses(
     (status = 201, body = UserResponse),
     (status = 409, body = ErrorBody, description = "`EMAIL_TAKEN`"),
+    (status = 429, body = ErrorBody, description = "`RATE_LIMITED`"),
 ))]
 async fn signup(
     State(app): State<App>,

@@ -39,13 +39,13 @@ pub struct TokenResponse {
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct SignupRequest {
     /// Its e-mail address; no two accounts have the same, whatever the case.
-    #[schema(example = "buyer@example.com", max_length = 255)]
+    #[schema(required = true, example = "buyer@example.com")]
     pub email: Option<String>,
     /// 8 to 72 bytes of UTF-8.
-    #[schema(example = "correct horse battery")]
+    #[schema(required = true, example = "correct horse battery")]
     pub password: Option<String>,
     /// The shown name, 1 to 50 characters.
-    #[schema(example = "공구러버", min_length = 1, max_length = 50)]
+    #[schema(required = true, example = "공구러버")]
     pub nickname: Option<String>,
     /// `buyer` (default), or `influencer`: waits for approval with a buyer's rights.
     #[schema(example = "buyer", pattern = "^(buyer|influencer)$")]

@@ -7,8 +7,8 @@ use crate::http::check::Checks;
 use crate::http::error::ApiError;
 use chrono::{DateTime, Utc};
 
-const SLOT_MAX_CHARS: usize = 40;
-const LINK_MAX_CHARS: usize = 1_000;
+pub(crate) const SLOT_MAX_CHARS: usize = 40;
+pub(crate) const LINK_MAX_CHARS: usize = 1_000;
 
 /// A banner that may be stored.
 #[derive(Clone, Debug, PartialEq, Eq)]

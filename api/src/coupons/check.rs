@@ -9,8 +9,8 @@ use std::ops::RangeInclusive;
 use unicode_normalization::UnicodeNormalization;
 
 /// Shorter ones are guessed, longer ones are not typed in.
-const CODE_CHARS: RangeInclusive<usize> = 4..=40;
-const POINTS: RangeInclusive<i32> = 1..=1_000_000;
+pub(crate) const CODE_CHARS: RangeInclusive<usize> = 4..=40;
+pub(crate) const POINTS: RangeInclusive<i32> = 1..=1_000_000;
 
 /// A coupon that may be stored.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -40,7 +40,8 @@ async fn list_own_coupons(
     (status = 201, body = CouponRedemptionResponse),
     (status = 404, body = ErrorBody, description = "`COUPON_NOT_FOUND`"),
     (status = 409, body = ErrorBody,
-     description = "`COUPON_NOT_ACTIVE`, `COUPON_EXHAUSTED` or `COUPON_ALREADY_REDEEMED`"),
+     description = "`COUPON_NOT_ACTIVE`, `COUPON_EXHAUSTED`, `COUPON_ALREADY_REDEEMED`"),
+    (status = 429, body = ErrorBody, description = "`RATE_LIMITED`"),
 ))]
 async fn redeem_coupon(
     State(app): State<App>,

@@ -11,10 +11,11 @@ use uuid::Uuid;
 
 /// At most so many categories.
 pub const CATEGORIES_MAX: usize = 2;
-const TITLE: TextRule = TextRule { field: "title", chars_min: 1, chars_max: 200, lines: false };
-const DESCRIPTION: TextRule = TextRule { field: "description", chars_min: 0, chars_max: 20_000, lines: true };
+pub(crate) const TITLE: TextRule = TextRule { field: "title", chars_min: 1, chars_max: 200, lines: false };
+pub(crate) const DESCRIPTION: TextRule =
+    TextRule { field: "description", chars_min: 0, chars_max: 20_000, lines: true };
 /// The width of every column that holds a picture's address.
-const PICTURE_MAX_CHARS: usize = 500;
+pub(crate) const PICTURE_MAX_CHARS: usize = 500;
 
 /// A gonggu that may be stored.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use url::{Host, Url};
 
 /// The column's width.
-const LENGTH_MAX_CHARS: usize = 1_000;
+pub(crate) const LENGTH_MAX_CHARS: usize = 1_000;
 /// Names that never leave the machine or the house.
 const PRIVATE_SUFFIXES: [&str; 9] =
     ["localhost", "localdomain", "local", "internal", "lan", "home", "intranet", "home.arpa", "onion"];

@@ -17,7 +17,7 @@ use chrono::{DateTime, Utc};
 use sqlx::{PgPool, Postgres, QueryBuilder};
 
 /// A longer text is in no title that anybody looks for.
-const Q_MAX_CHARS: usize = 100;
+pub(crate) const Q_MAX_CHARS: usize = 100;
 
 /// What of a gonggu `g` and its owner `u` makes a [`GongguRow`] in a list.
 pub const COLUMNS: &str = "

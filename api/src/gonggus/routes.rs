@@ -29,7 +29,7 @@ use uuid::Uuid;
 const LIST_MAX_AGE_SECONDS: u32 = 1;
 const CLOSING_SOON_HOURS: i64 = 24;
 /// What closes later than in a week does not close soon.
-const CLOSING_SOON_MAX_HOURS: i64 = 168;
+pub(crate) const CLOSING_SOON_MAX_HOURS: i64 = 168;
 
 /// The routes under `/gonggus`.
 pub fn router() -> OpenApiRouter<App> {
@@ -135,7 +135,8 @@ async fn listed(app: &App, conditional: &Conditional, query: &ListQuery) -> Resu
     request_body = GongguCreate, responses(
     (status = 201, body = GongguResponse),
     (status = 403, body = ErrorBody),
-    (status = 422, body = ErrorBody, description = "`VALIDATION_ERROR` or `TOO_MANY_CATEGORIES`"),
+    (status = 404, body = ErrorBody, description = "`INFLUENCER_NOT_FOUND`: whom an admin named"),
+    (status = 422, body = ErrorBody, description = "`VALIDATION_ERROR`, `TOO_MANY_CATEGORIES`"),
 ))]
 async fn create(
     State(app): State<App>,
@@ -195,8 +196,8 @@ async fn read(
     params(("id" = Uuid, Path)), request_body = GongguUpdate, responses(
     (status = 200, body = GongguResponse),
     (status = 403, body = ErrorBody),
-    (status = 404, body = ErrorBody),
-    (status = 422, body = ErrorBody),
+    (status = 404, body = ErrorBody, description = "`GONGGU_NOT_FOUND`"),
+    (status = 422, body = ErrorBody, description = "`VALIDATION_ERROR`, `TOO_MANY_CATEGORIES`"),
 ))]
 async fn update(
     State(app): State<App>,
@@ -229,7 +230,7 @@ async fn update(
     params(("id" = Uuid, Path)), responses(
     (status = 204),
     (status = 403, body = ErrorBody),
-    (status = 404, body = ErrorBody),
+    (status = 404, body = ErrorBody, description = "`GONGGU_NOT_FOUND`"),
 ))]
 async fn delete(
     State(app): State<App>,

@@ -254,6 +254,7 @@ pub struct GongguDetailResponse {
 #[into_params(parameter_in = Query)]
 pub struct GongguFilter {
     /// By status now.
+    #[param(inline)]
     pub status: Option<Status>,
     /// By owner.
     pub influencer_id: Option<Uuid>,
@@ -262,14 +263,13 @@ pub struct GongguFilter {
     /// Part of the title.
     pub q: Option<String>,
     /// From 1.
-    #[param(minimum = 1, maximum = 10_000)]
     pub page: Option<i64>,
     /// 1 to 100; 20 by default.
-    #[param(minimum = 1, maximum = 100)]
     pub size: Option<i64>,
     /// `created_at` (default), `open_at`, `close_at`, `gonggu_price`, `discount_rate`, `click_count`.
     pub sort: Option<String>,
     /// `asc` or `desc` (default).
+    #[param(inline)]
     pub order: Option<Order>,
 }
 
@@ -290,6 +290,7 @@ pub struct ShelfFilter {
     /// As in the list of all; by default what opens or closes first comes first.
     pub sort: Option<String>,
     /// `asc` or `desc`.
+    #[param(inline)]
     pub order: Option<Order>,
 }
 

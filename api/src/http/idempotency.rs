@@ -28,7 +28,7 @@ pub const HEADER: &str = "Idempotency-Key";
 /// A repetition comes within minutes; a day covers a client that was switched off over night.
 const KEPT_HOURS: i64 = 24;
 /// The column's width.
-const KEY_MAX_CHARS: usize = 255;
+pub(crate) const KEY_MAX_CHARS: usize = 255;
 /// How often old answers are deleted: they are few and small.
 const CLEANUP_INTERVAL: std::time::Duration = std::time::Duration::from_secs(3_600);
 

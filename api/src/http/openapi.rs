@@ -1,10 +1,17 @@
 //! All routes, and their description made from them.
 
+mod examples;
+mod limits;
+mod refine;
+
 use crate::app::App;
 use crate::http::{contract, middleware};
 use crate::{admin, auth, banners, calendar, categories, coupons, gonggus, influencers, points, reviews};
 use crate::{subscriptions, tracking, users};
+use axum::response::Response;
 use axum::{Json, Router};
+use http::{HeaderValue, header};
+use serde_json::Value;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
@@ -22,6 +29,7 @@ pub const PUBLIC: &[(&str, &str)] = &[
     ("post", "/auth/password/reset"),
     ("post", "/auth/refresh"),
     ("post", "/auth/signup"),
+    ("get", "/auth/social/apple/callback"),
     ("post", "/auth/social/apple/callback"),
     ("post", "/auth/social/{provider}"),
     ("get", "/auth/social/{provider}/authorize"),
@@ -53,19 +61,19 @@ pub const ROLES: &[&str] = &["user", "buyer", "influencer", "owner", "admin"];
 #[openapi(
     info(title = "공구모아 API", description = "인플루언서 공동구매 추적 API", license(name = "Apache-2.0")),
     tags(
-        (name = "tracking", description = "클릭 기록과 통계"),
-        (name = "gonggus", description = "공구"),
-        (name = "categories", description = "카테고리"),
-        (name = "influencers", description = "인플루언서"),
-        (name = "subscriptions", description = "구독"),
-        (name = "calendar", description = "캘린더"),
-        (name = "reviews", description = "후기"),
-        (name = "auth", description = "로그인"),
-        (name = "users", description = "회원"),
-        (name = "points", description = "포인트"),
-        (name = "coupons", description = "쿠폰"),
-        (name = "banners", description = "배너"),
-        (name = "admin", description = "관리자"),
+        (name = "tracking", description = "클릭 기록과 통계: 공유 링크(`/go`), 수치, 증빙"),
+        (name = "gonggus", description = "공구 목록과 상세, 등록과 수정, 찜과 오픈 알림"),
+        (name = "categories", description = "카테고리 트리와 관리"),
+        (name = "influencers", description = "인플루언서 프로필, 신청, 통계"),
+        (name = "subscriptions", description = "구독과 피드"),
+        (name = "calendar", description = "서울 날짜별 오픈과 마감"),
+        (name = "reviews", description = "공구 후기와 평점"),
+        (name = "auth", description = "가입, 로그인, 토큰 갱신, 비밀번호 재설정, 소셜 로그인"),
+        (name = "users", description = "내 계정: 프로필, 기기, 알림 설정, 연결된 소셜 계정"),
+        (name = "points", description = "포인트 잔액과 내역"),
+        (name = "coupons", description = "쿠폰 사용과 관리"),
+        (name = "banners", description = "배너 표시와 관리"),
+        (name = "admin", description = "회원, 인플루언서 심사, 감사 기록"),
     ),
     modifiers(&Schemes)
 )]
@@ -84,7 +92,7 @@ impl Modify for Schemes {
 }
 
 /// The API's routes under `/api/v1` with their description.
-fn api() -> (Router<App>, utoipa::openapi::OpenApi) {
+fn api() -> (Router<App>, Value) {
     let routes = OpenApiRouter::new()
         .merge(auth::routes::router())
         .merge(auth::social::routes::router())
@@ -107,18 +115,32 @@ fn api() -> (Router<App>, utoipa::openapi::OpenApi) {
     let (router, mut document) =
         OpenApiRouter::with_openapi(Head::openapi()).nest(BASE, routes).split_for_parts();
     contract::complete(&mut document);
+    // plain text and numbers: it cannot but be written
+    let mut document = serde_json::to_value(document).unwrap_or_default();
+    refine::refine(&mut document);
     (router, document)
 }
 
 /// The description alone.
-pub fn document() -> utoipa::openapi::OpenApi {
+pub fn document() -> Value {
     api().1
+}
+
+/// The pages under `/docs` load nothing from anywhere else, whatever a later version of them would like to.
+async fn only_our_own(mut response: Response) -> Response {
+    const POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
+                          frame-ancestors 'none'; base-uri 'none'";
+    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    response
 }
 
 /// Everything that is served; `more` (health, say) stands at the root.
 pub fn router(app: &App, more: Router<App>) -> Router {
     let (api, documented) = api();
-    let docs = SwaggerUi::new("/docs").config(Config::new([DOCUMENT]).use_base_layout());
+    // the validator is somebody else's server, which would be told of every visit
+    let config = Config::new([DOCUMENT]).use_base_layout().validator_url("none");
+    let docs = Router::from(SwaggerUi::new("/docs").config(config))
+        .layer(axum::middleware::map_response(only_our_own));
     api.merge(more)
         .merge(docs)
         .route("/go/{gonggu_id}", axum::routing::get(tracking::routes::go))

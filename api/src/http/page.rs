@@ -26,14 +26,13 @@ pub enum Order {
 #[into_params(parameter_in = Query)]
 pub struct PageQuery {
     /// From 1.
-    #[param(minimum = 1, maximum = 10_000)]
     pub page: Option<i64>,
     /// 1 to 100; 20 by default.
-    #[param(minimum = 1, maximum = 100)]
     pub size: Option<i64>,
     /// The column to sort by.
     pub sort: Option<String>,
     /// `asc` or `desc` (default).
+    #[param(inline)]
     pub order: Option<Order>,
 }
 

@@ -7,8 +7,8 @@ use crate::http::error::ApiError;
 use crate::http::text::TextRule;
 use crate::influencers::types::InfluencerUpdate;
 
-const BIO: TextRule = TextRule { field: "bio", chars_min: 0, chars_max: 2_000, lines: true };
-const URL_MAX_CHARS: usize = 500;
+pub(crate) const BIO: TextRule = TextRule { field: "bio", chars_min: 0, chars_max: 2_000, lines: true };
+pub(crate) const URL_MAX_CHARS: usize = 500;
 
 /// A change that may be stored; `None` leaves a field, empty takes it away.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]

@@ -29,7 +29,7 @@ use uuid::Uuid;
 /// Somebody else's subscription may be seen a little later.
 const MAX_AGE_SECONDS: u32 = 5;
 const STATS_SIZE: i64 = 100;
-const Q_MAX_CHARS: usize = 100;
+pub(crate) const Q_MAX_CHARS: usize = 100;
 
 /// The routes under `/influencers`.
 pub fn router() -> OpenApiRouter<App> {

@@ -208,6 +208,7 @@ pub struct InfluencerFilter {
     /// `subscriber_count` (default), `created_at` or `nickname`.
     pub sort: Option<String>,
     /// `asc` or `desc` (default).
+    #[param(inline)]
     pub order: Option<Order>,
 }
 
@@ -220,6 +221,7 @@ pub struct InfluencerStatsParameters {
     /// To, exclusive; now by default.
     pub to: Option<DateTime<Utc>>,
     /// `minute`, `hour` or `day`; by default `hour` up to 14 days, else `day`.
+    #[param(inline)]
     pub interval: Option<StatsInterval>,
     /// IANA name; `Asia/Seoul` by default.
     #[param(example = "Asia/Seoul")]

@@ -23,8 +23,8 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 /// An admin's slip of the finger stays repairable, and no sum of such amounts leaves 64 bits.
-const AMOUNT_MAX: i64 = 1_000_000_000;
-const REASON_MAX_CHARS: usize = 200;
+pub(crate) const AMOUNT_MAX: i64 = 1_000_000_000;
+pub(crate) const REASON_MAX_CHARS: usize = 200;
 const GIVE_ROUTE: &str = "POST /admin/points";
 
 /// The routes of points.

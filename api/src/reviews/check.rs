@@ -6,9 +6,10 @@ use crate::http::text::TextRule;
 use crate::reviews::types::{ReviewCreate, ReviewRow, ReviewUpdate};
 
 /// More pictures no page shows.
-const IMAGES_MAX: usize = 10;
-const IMAGE_MAX_CHARS: usize = 500;
-const CONTENT: TextRule = TextRule { field: "content", chars_min: 1, chars_max: 2_000, lines: true };
+pub(crate) const IMAGES_MAX: usize = 10;
+pub(crate) const IMAGE_MAX_CHARS: usize = 500;
+pub(crate) const CONTENT: TextRule =
+    TextRule { field: "content", chars_min: 1, chars_max: 2_000, lines: true };
 
 /// A review that may be stored.
 #[derive(Clone, Debug, PartialEq, Eq)]

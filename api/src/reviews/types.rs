@@ -11,7 +11,7 @@ use uuid::Uuid;
 #[derive(Clone, Debug, Default, Deserialize, ToSchema)]
 pub struct ReviewCreate {
     /// 1 to 5.
-    #[schema(required = true, minimum = 1, maximum = 5, example = 5)]
+    #[schema(required = true, example = 5)]
     pub rating: Option<i64>,
     /// 1 to 2,000 characters.
     #[schema(required = true, example = "배송도 빠르고 맛있어요")]
@@ -24,7 +24,6 @@ pub struct ReviewCreate {
 #[derive(Clone, Debug, Default, Deserialize, ToSchema)]
 pub struct ReviewUpdate {
     /// 1 to 5.
-    #[schema(minimum = 1, maximum = 5)]
     pub rating: Option<i64>,
     /// 1 to 2,000 characters.
     pub content: Option<String>,
@@ -125,6 +124,7 @@ pub struct ReviewListParameters {
     /// `created_at` (default) or `rating`.
     pub sort: Option<String>,
     /// `asc` or `desc` (default).
+    #[param(inline)]
     pub order: Option<Order>,
 }
 

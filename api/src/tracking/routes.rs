@@ -95,7 +95,7 @@ pub(crate) async fn go(
     params(("gonggu_id" = Uuid, Path), StatsParameters), responses(
     (status = 200, body = StatsResponse),
     (status = 403, body = ErrorBody),
-    (status = 404, body = ErrorBody),
+    (status = 404, body = ErrorBody, description = "`GONGGU_NOT_FOUND`"),
     (status = 422, body = ErrorBody, description = "`VALIDATION_ERROR` or `RANGE_TOO_LARGE`"),
 ))]
 async fn stats(
@@ -118,7 +118,7 @@ async fn stats(
     params(("gonggu_id" = Uuid, Path)), responses(
     (status = 200, body = LiveBody, content_type = "text/event-stream"),
     (status = 403, body = ErrorBody),
-    (status = 404, body = ErrorBody),
+    (status = 404, body = ErrorBody, description = "`GONGGU_NOT_FOUND`"),
 ))]
 async fn stats_live(
     State(app): State<App>,
@@ -140,8 +140,8 @@ async fn stats_live(
     params(("gonggu_id" = Uuid, Path), StatsParameters), responses(
     (status = 200, body = String, content_type = "text/csv"),
     (status = 403, body = ErrorBody),
-    (status = 404, body = ErrorBody),
-    (status = 422, body = ErrorBody),
+    (status = 404, body = ErrorBody, description = "`GONGGU_NOT_FOUND`"),
+    (status = 422, body = ErrorBody, description = "`VALIDATION_ERROR`, `RANGE_TOO_LARGE`"),
 ))]
 async fn clicks_csv(
     State(app): State<App>,

@@ -66,6 +66,7 @@ pub struct StatsParameters {
     /// To, exclusive; now by default.
     pub to: Option<DateTime<Utc>>,
     /// `minute`, `hour` or `day`; by default `hour` up to 14 days, else `day`.
+    #[param(inline)]
     pub interval: Option<StatsInterval>,
     /// IANA name; `Asia/Seoul` by default.
     #[param(example = "Asia/Seoul")]

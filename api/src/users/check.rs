@@ -6,8 +6,8 @@ use crate::users::types::UserUpdate;
 use unicode_normalization::UnicodeNormalization;
 use url::Url;
 
-const NICKNAME_CHARS_MAX: usize = 50;
-const PICTURE_CHARS_MAX: usize = 500;
+pub(crate) const NICKNAME_CHARS_MAX: usize = 50;
+pub(crate) const PICTURE_CHARS_MAX: usize = 500;
 
 /// A nickname as it is stored; what is wrong with it goes into `checks`.
 pub fn nickname(text: &str, checks: &mut Checks) -> String {

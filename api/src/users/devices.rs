@@ -22,7 +22,7 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 /// Tokens of the services are some 200 bytes; none is longer than this.
-const TOKEN_BYTES_MAX: usize = 1_024;
+pub(crate) const TOKEN_BYTES_MAX: usize = 1_024;
 /// More devices of one person are old ones.
 const DEVICES_MAX: i64 = 20;
 
@@ -52,7 +52,7 @@ impl DevicePlatform {
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct DeviceCreate {
     /// Its push token, 1 to 1,024 printable ASCII characters.
-    #[schema(example = "fcm-token", min_length = 1, max_length = 1024, pattern = "^[!-~]+$")]
+    #[schema(example = "fcm-token", pattern = "^[!-~]+$")]
     pub token: String,
     /// What it is.
     pub platform: DevicePlatform,
@@ -62,7 +62,7 @@ pub struct DeviceCreate {
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct DeviceDelete {
     /// Its push token.
-    #[schema(example = "fcm-token", min_length = 1, max_length = 1024, pattern = "^[!-~]+$")]
+    #[schema(example = "fcm-token", pattern = "^[!-~]+$")]
     pub token: String,
 }
 

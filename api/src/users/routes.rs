@@ -64,7 +64,10 @@ async fn delete(State(app): State<App>, Buyer(user): Buyer) -> Result<Response, 
 /// Sends another code to prove one's e-mail address. The answer is the same when it is proved already, or when
 /// enough codes are on their way.
 #[utoipa::path(post, path = "/users/me/email-verification", tag = "users", security(("bearer" = [])),
-    extensions(("x-required-role" = json!("user"))), responses((status = 202)))]
+    extensions(("x-required-role" = json!("user"))), responses(
+    (status = 202),
+    (status = 429, body = ErrorBody, description = "`RATE_LIMITED`"),
+))]
 async fn send_verification(
     State(app): State<App>,
     Buyer(user): Buyer,

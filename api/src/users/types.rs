@@ -78,11 +78,11 @@ pub struct ProfileResponse {
 pub struct UserUpdate {
     /// 1 to 50 characters.
     #[serde(default, deserialize_with = "present")]
-    #[schema(value_type = String, required = false, example = "공구러버", min_length = 1, max_length = 50)]
+    #[schema(value_type = String, required = false, example = "공구러버")]
     pub nickname: Option<Option<String>>,
     /// Address of the picture, http or https.
     #[serde(default, deserialize_with = "present")]
-    #[schema(value_type = Option<String>, example = "https://cdn.example.com/me.webp", max_length = 500)]
+    #[schema(value_type = Option<String>, example = "https://cdn.example.com/me.webp")]
     pub profile_image: Option<Option<String>>,
     /// In E.164.
     #[serde(default, deserialize_with = "present")]

@@ -62,6 +62,7 @@ fn shown(identity: queries::Identity) -> Option<SocialIdentityResponse> {
     (status = 409, body = ErrorBody,
         description = "`SOCIAL_ALREADY_LINKED`: to another account, or this one has another of the provider"),
     (status = 422, body = ErrorBody),
+    (status = 429, body = ErrorBody, description = "`RATE_LIMITED`"),
     (status = 502, body = ErrorBody, description = "`SOCIAL_PROVIDER_ERROR`"),
     (status = 503, body = ErrorBody, description = "`SOCIAL_PROVIDER_UNAVAILABLE`"),
 ))]

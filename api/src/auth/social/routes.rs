@@ -25,7 +25,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 /// No real code is longer.
-const CODE_MAX_BYTES: usize = 4_096;
+pub(crate) const CODE_MAX_BYTES: usize = 4_096;
 /// What a provider's `error` may be handed on as.
 const ERROR_MAX_BYTES: usize = 100;
 
@@ -34,7 +34,7 @@ pub fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(authorize))
         .routes(routes!(callback))
-        .routes(routes!(apple_callback))
+        .routes(routes!(apple_callback, apple_callback_by_get))
         .routes(routes!(sign_in))
         .merge(super::member_routes::router())
 }
@@ -45,7 +45,7 @@ pub fn router() -> OpenApiRouter<App> {
     (status = 200, body = AuthorizeResponse, description = "also sets the cookie `login_state`"),
     (status = 404, body = ErrorBody,
         description = "`SOCIAL_PROVIDER_NOT_FOUND`, `SOCIAL_PROVIDER_NOT_CONFIGURED`"),
-    (status = 422, body = ErrorBody, description = "`return_to` is not allowed"),
+    (status = 422, body = ErrorBody, description = "`VALIDATION_ERROR`: `return_to` is not allowed"),
     (status = 429, body = ErrorBody),
 ))]
 async fn authorize(
@@ -90,7 +90,32 @@ async fn callback(
     Path(provider): Path<String>,
     Query(query): Query<CallbackQuery>,
 ) -> Result<Response, ApiError> {
-    let provider = app.social.exchange(&provider)?.provider();
+    called_back(&app, address, &provider, &query).await
+}
+
+/// As for the other providers; Apple's page posts, unless something went wrong there.
+// the path is one of those above, and must not answer a GET otherwise than they do
+#[utoipa::path(get, path = "/auth/social/apple/callback", tag = "auth", params(CallbackQuery), responses(
+    (status = 303, description = "to `return_to`"),
+    (status = 400, body = ErrorBody, description = "`SOCIAL_STATE_INVALID`"),
+    (status = 404, body = ErrorBody, description = "`SOCIAL_PROVIDER_NOT_CONFIGURED`"),
+    (status = 429, body = ErrorBody),
+))]
+async fn apple_callback_by_get(
+    State(app): State<App>,
+    ClientAddress(address): ClientAddress,
+    Query(query): Query<CallbackQuery>,
+) -> Result<Response, ApiError> {
+    called_back(&app, address, Provider::Apple.name(), &query).await
+}
+
+async fn called_back(
+    app: &App,
+    address: IpAddr,
+    provider: &str,
+    query: &CallbackQuery,
+) -> Result<Response, ApiError> {
+    let provider = app.social.exchange(provider)?.provider();
     app.social.limit.check(&app.address_key, address)?;
     let state = query.state.as_deref().and_then(state::well_formed).ok_or(SocialError::StateInvalid)?;
     let now = app.clock.now().to_utc();

@@ -55,6 +55,7 @@ pub struct SocialLoginRequest {
     /// As it came to `return_to`.
     pub code: Option<String>,
     /// As it came to `return_to`.
+    #[schema(required = true)]
     pub state: Option<String>,
     /// As it came to `return_to` instead of a code: ends the sign-in.
     #[schema(example = json!(null))]

@@ -17,7 +17,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 /// A week: earlier than that nobody plans to buy.
-const ALARM_MAX_MINUTES: i32 = 7 * 24 * 60;
+pub(crate) const ALARM_MAX_MINUTES: i32 = 7 * 24 * 60;
 
 /// The routes of bookmarks and alarms.
 pub fn router() -> OpenApiRouter<App> {

@@ -20,7 +20,7 @@ pub struct BookmarkResponse {
 #[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
 pub struct AlarmUpdate {
     /// So many minutes before the opening: 0 to 10,080 (a week).
-    #[schema(example = 10, minimum = 0, maximum = 10080)]
+    #[schema(example = 10)]
     pub minutes_before: i64,
 }
 
