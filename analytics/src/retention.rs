@@ -10,6 +10,7 @@
 use crate::archive::{self, ArchiveError};
 use crate::postgres::PostgresClickStore;
 use crate::postgres::begin::begin;
+use crate::postgres::error::{LOCK_NOT_AVAILABLE, sql_state};
 use crate::postgres::millis::PgMillis;
 use crate::postgres::months::{MONTHS_LOCK, Month};
 use gonggumoa_core::clock::{Clock, UnixMillis};
@@ -174,8 +175,19 @@ fn ends_at(table: &str) -> Option<UnixMillis> {
     Some(Month::of(middle)).filter(|month| month.table == table).map(|month| month.to)
 }
 
-/// Detaches and drops; gives up at once when somebody holds the table, until the next pass.
+/// Detaches and drops; `false` when somebody holds the table: the rest of the pass does not wait for that, and
+/// the next one tries again.
 async fn drop_partition(store: &PostgresClickStore, table: &str) -> Result<bool, sqlx::Error> {
+    match detach_and_drop(store, table).await {
+        Err(error) if sql_state(&error).as_deref() == Some(LOCK_NOT_AVAILABLE) => {
+            tracing::warn!(store.table = table, "a click partition is in use and stays until the next pass");
+            Ok(false)
+        }
+        result => result.map(|()| true),
+    }
+}
+
+async fn detach_and_drop(store: &PostgresClickStore, table: &str) -> Result<(), sqlx::Error> {
     let mut transaction = begin(store.pool()).await?;
     sqlx::query("SET LOCAL lock_timeout = '2s'").execute(&mut *transaction).await?;
     sqlx::query!("SELECT pg_advisory_xact_lock($1) AS \"locked: ()\"", MONTHS_LOCK)
@@ -189,7 +201,7 @@ async fn drop_partition(store: &PostgresClickStore, table: &str) -> Result<bool,
     }
     transaction.commit().await?;
     tracing::info!(store.table = table, "a click partition was dropped after its time");
-    Ok(true)
+    Ok(())
 }
 
 /// Masks all raw addresses of clicks before `before`.
