@@ -15,6 +15,7 @@ use crate::postgres::millis::PgMillis;
 use crate::postgres::months::{MONTHS_LOCK, Month};
 use gonggumoa_core::clock::{Clock, UnixMillis};
 use gonggumoa_core::kst::{DAY_MILLIS, HOUR_MILLIS, hour_start};
+use gonggumoa_core::store::{ClickQueries, StoreError};
 use object_store::ObjectStore;
 use sqlx::AssertSqlSafe;
 use std::sync::Arc;
@@ -59,6 +60,9 @@ pub enum RetentionError {
     /// The database did not answer, or refused.
     #[error("stored clicks could not be cleared")]
     Store(#[from] sqlx::Error),
+    /// How far the log has come cannot be told.
+    #[error("the log's time cannot be read")]
+    Progress(#[from] StoreError),
     /// The archive cannot be read or deleted from.
     #[error("the archive could not be cleared")]
     Archive(#[from] ArchiveError),
@@ -69,6 +73,7 @@ impl RetentionError {
     pub fn retryable(&self) -> bool {
         match self {
             Self::Store(_) => true,
+            Self::Progress(error) => error.retryable(),
             Self::Archive(error) => error.retryable(),
         }
     }
@@ -138,8 +143,9 @@ pub async fn pass(
     now: UnixMillis,
 ) -> Result<RetentionPass, RetentionError> {
     let mut done = RetentionPass::default();
-    // The start of the month that lies the given number of months back.
-    let mut keep_from = Month::of(now).from;
+    // The start of the month that lies the given number of months back. The log's time counts too, since it does
+    // not leap: a wall clock set forwards by years deletes nothing.
+    let mut keep_from = Month::of(now.min(store.complete_through().await?)).from;
     for _ in 0..config.click_retention_months {
         keep_from = Month::of(keep_from.plus_millis(-1)).from;
     }
