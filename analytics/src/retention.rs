@@ -10,10 +10,12 @@
 use crate::archive::{self, ArchiveError};
 use crate::postgres::PostgresClickStore;
 use crate::postgres::begin::begin;
+use crate::postgres::error::{LOCK_NOT_AVAILABLE, sql_state};
 use crate::postgres::millis::PgMillis;
 use crate::postgres::months::{MONTHS_LOCK, Month};
 use gonggumoa_core::clock::{Clock, UnixMillis};
 use gonggumoa_core::kst::{DAY_MILLIS, HOUR_MILLIS, hour_start};
+use gonggumoa_core::store::{ClickQueries, StoreError};
 use object_store::ObjectStore;
 use sqlx::AssertSqlSafe;
 use std::sync::Arc;
@@ -58,6 +60,9 @@ pub enum RetentionError {
     /// The database did not answer, or refused.
     #[error("stored clicks could not be cleared")]
     Store(#[from] sqlx::Error),
+    /// How far the log has come cannot be told.
+    #[error("the log's time cannot be read")]
+    Progress(#[from] StoreError),
     /// The archive cannot be read or deleted from.
     #[error("the archive could not be cleared")]
     Archive(#[from] ArchiveError),
@@ -68,6 +73,7 @@ impl RetentionError {
     pub fn retryable(&self) -> bool {
         match self {
             Self::Store(_) => true,
+            Self::Progress(error) => error.retryable(),
             Self::Archive(error) => error.retryable(),
         }
     }
@@ -137,8 +143,9 @@ pub async fn pass(
     now: UnixMillis,
 ) -> Result<RetentionPass, RetentionError> {
     let mut done = RetentionPass::default();
-    // The start of the month that lies the given number of months back.
-    let mut keep_from = Month::of(now).from;
+    // The start of the month that lies the given number of months back. The log's time counts too, since it does
+    // not leap: a wall clock set forwards by years deletes nothing.
+    let mut keep_from = Month::of(now.min(store.complete_through().await?)).from;
     for _ in 0..config.click_retention_months {
         keep_from = Month::of(keep_from.plus_millis(-1)).from;
     }
@@ -174,8 +181,19 @@ fn ends_at(table: &str) -> Option<UnixMillis> {
     Some(Month::of(middle)).filter(|month| month.table == table).map(|month| month.to)
 }
 
-/// Detaches and drops; gives up at once when somebody holds the table, until the next pass.
+/// Detaches and drops; `false` when somebody holds the table: the rest of the pass does not wait for that, and
+/// the next one tries again.
 async fn drop_partition(store: &PostgresClickStore, table: &str) -> Result<bool, sqlx::Error> {
+    match detach_and_drop(store, table).await {
+        Err(error) if sql_state(&error).as_deref() == Some(LOCK_NOT_AVAILABLE) => {
+            tracing::warn!(store.table = table, "a click partition is in use and stays until the next pass");
+            Ok(false)
+        }
+        result => result.map(|()| true),
+    }
+}
+
+async fn detach_and_drop(store: &PostgresClickStore, table: &str) -> Result<(), sqlx::Error> {
     let mut transaction = begin(store.pool()).await?;
     sqlx::query("SET LOCAL lock_timeout = '2s'").execute(&mut *transaction).await?;
     sqlx::query!("SELECT pg_advisory_xact_lock($1) AS \"locked: ()\"", MONTHS_LOCK)
@@ -189,7 +207,7 @@ async fn drop_partition(store: &PostgresClickStore, table: &str) -> Result<bool,
     }
     transaction.commit().await?;
     tracing::info!(store.table = table, "a click partition was dropped after its time");
-    Ok(true)
+    Ok(())
 }
 
 /// Masks all raw addresses of clicks before `before`.

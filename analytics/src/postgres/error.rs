@@ -7,6 +7,9 @@ pub(crate) const UNIQUE_VIOLATION: &str = "23505";
 /// No partition takes the row (and other check violations).
 pub(crate) const CHECK_VIOLATION: &str = "23514";
 
+/// `lock_timeout` passed.
+pub(crate) const LOCK_NOT_AVAILABLE: &str = "55P03";
+
 /// The SQLSTATE, if the server sent one.
 pub(crate) fn sql_state(error: &sqlx::Error) -> Option<String> {
     error.as_database_error().and_then(|error| error.code()).map(|code| code.into_owned())

@@ -13,7 +13,7 @@ pub mod codes;
 pub mod copy;
 pub mod millis;
 
-mod error;
+pub(crate) mod error;
 mod figures;
 mod load;
 pub(crate) mod months;

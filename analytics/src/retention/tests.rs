@@ -33,3 +33,41 @@ async fn addresses_are_masked_and_months_dropped() {
     assert_eq!(later.addresses_masked, 1);
     subject.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_month_in_use_keeps_no_addresses_raw() {
+    let Some(subject) = TestStore::open().await else { return };
+    let (mut writer, gonggu_id) = (Writer::new(0), fixture::gonggu());
+    let days = |days: i64| START.plus_millis(-days * DAY_MILLIS);
+    let clicks: Vec<JudgedClick> =
+        [days(430), days(100), START].iter().map(|at| writer.click(gonggu_id, *at)).collect();
+    subject.store.store(&writer.batch(clicks)).await.unwrap();
+    let objects = object_store::memory::InMemory::new();
+    let config = RetentionConfig { ip_retention_days: 90, click_retention_months: 13 };
+
+    // A backup, or an export.
+    let mut reader = subject.store.pool().begin().await.unwrap();
+    sqlx::query("LOCK TABLE click_trackings_202509 IN ACCESS SHARE MODE")
+        .execute(&mut *reader)
+        .await
+        .unwrap();
+    let done = pass(&config, &subject.store, &objects, START).await.unwrap();
+    assert_eq!((done.tables_dropped, done.addresses_masked), (Vec::new(), 2));
+    reader.rollback().await.unwrap();
+    let again = pass(&config, &subject.store, &objects, START).await.unwrap();
+    assert_eq!(again.tables_dropped, vec!["click_trackings_202509"]);
+    subject.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_clock_set_forwards_deletes_nothing() {
+    let Some(subject) = TestStore::open().await else { return };
+    let (mut writer, gonggu_id) = (Writer::new(0), fixture::gonggu());
+    let click = writer.click(gonggu_id, START);
+    subject.store.store(&writer.batch(vec![click])).await.unwrap();
+    let objects = object_store::memory::InMemory::new();
+    let config = RetentionConfig { ip_retention_days: 900, click_retention_months: 13 };
+    let done = pass(&config, &subject.store, &objects, START.plus_millis(800 * DAY_MILLIS)).await.unwrap();
+    assert!(done.tables_dropped.is_empty(), "{:?}", done.tables_dropped);
+    subject.close().await;
+}

@@ -4,6 +4,7 @@
 //! answered; reading one gonggu, or a page of them, is one statement; deleting is soft, since clicks and money
 //! stay.
 
+mod audit;
 pub mod check;
 pub mod destination;
 pub mod lists;

@@ -112,16 +112,16 @@ pub async fn set_categories(
     }
 }
 
-/// Deletes a gonggu softly; `false` if it was gone.
-pub async fn delete(pool: &PgPool, id: Uuid, now: DateTime<Utc>) -> Result<bool, sqlx::Error> {
-    let deleted = sqlx::query!(
+/// Deletes a gonggu softly. The caller holds its lock.
+pub async fn delete(connection: &mut PgConnection, id: Uuid, now: DateTime<Utc>) -> Result<(), sqlx::Error> {
+    sqlx::query!(
         "UPDATE gonggus SET deleted_at = $2, updated_at = $2 WHERE id = $1 AND deleted_at IS NULL",
         id,
         now
     )
-    .execute(pool)
+    .execute(connection)
     .await?;
-    Ok(deleted.rows_affected() > 0)
+    Ok(())
 }
 
 /// Whether an account may own gonggus: a verified influencer, or an admin.

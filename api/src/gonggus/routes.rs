@@ -6,7 +6,7 @@ use crate::gonggus::types::{
     ClosingSoonParameters, GongguCreate, GongguDetailResponse, GongguFilter, GongguListResponse,
     GongguResponse, GongguRow, GongguUpdate, ShelfFilter, Status,
 };
-use crate::gonggus::{check, queries};
+use crate::gonggus::{audit, check, queries};
 use crate::http::auth::{AnyUser, MaybeUser, VerifiedInfluencer};
 use crate::http::conditional::Conditional;
 use crate::http::error::{ApiError, ErrorBody};
@@ -159,6 +159,7 @@ async fn create(
     queries::insert(&mut transaction, id, owner_id, &checked, app.clock.now().to_utc()).await?;
     queries::set_categories(&mut transaction, id, body.category_ids.as_deref().unwrap_or_default()).await?;
     let response = whole(&app, &mut transaction, id).await?;
+    audit::record(&mut transaction, user.id, "gonggu.create", (None, Some(&response))).await?;
     transaction.commit().await?;
     in_force(&app, id).await;
     Ok((StatusCode::CREATED, Json(response)))
@@ -219,6 +220,8 @@ async fn update(
         queries::set_categories(&mut transaction, id, category_ids).await?;
     }
     let response = whole(&app, &mut transaction, id).await?;
+    let before = GongguResponse::new(row, now.into());
+    audit::record(&mut transaction, user.0.id, "gonggu.update", (Some(&before), Some(&response))).await?;
     transaction.commit().await?;
     in_force(&app, id).await;
     Ok(Json(response))
@@ -238,13 +241,15 @@ async fn delete(
     Path(id): Path<String>,
 ) -> Result<StatusCode, ApiError> {
     let id = parse_id(&id)?;
-    let mut connection = app.pool.acquire().await?;
-    let row = queries::by_id(&mut connection, id, None).await?.ok_or(ApiError::GongguNotFound)?;
-    drop(connection);
+    let now = app.clock.now();
+    let mut transaction = begin(&app.pool).await?;
+    queries::lock(&mut transaction, id).await?;
+    let row = queries::by_id(&mut transaction, id, None).await?.ok_or(ApiError::GongguNotFound)?;
     permit(&user, row.influencer_id)?;
-    if !queries::delete(&app.pool, id, app.clock.now().to_utc()).await? {
-        return Err(ApiError::GongguNotFound);
-    }
+    queries::delete(&mut transaction, id, now.to_utc()).await?;
+    let before = GongguResponse::new(row, now);
+    audit::record(&mut transaction, user.0.id, "gonggu.delete", (Some(&before), None)).await?;
+    transaction.commit().await?;
     in_force(&app, id).await;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -5,7 +5,7 @@ use crate::reviews::check::CheckedReview;
 use crate::reviews::types::{RatingSummary, ReviewRow};
 use chrono::{DateTime, Utc};
 use sqlx::types::Json;
-use sqlx::{PgPool, Postgres, QueryBuilder};
+use sqlx::{PgConnection, PgPool, Postgres, QueryBuilder};
 use uuid::Uuid;
 
 /// What lists may be sorted by.
@@ -162,7 +162,7 @@ pub async fn update(
 }
 
 /// Deletes a review; `false` if it was gone.
-pub async fn delete(pool: &PgPool, id: Uuid) -> Result<bool, sqlx::Error> {
-    let deleted = sqlx::query!("DELETE FROM reviews WHERE id = $1", id).execute(pool).await?;
+pub async fn delete(connection: &mut PgConnection, id: Uuid) -> Result<bool, sqlx::Error> {
+    let deleted = sqlx::query!("DELETE FROM reviews WHERE id = $1", id).execute(connection).await?;
     Ok(deleted.rows_affected() > 0)
 }

@@ -1,5 +1,6 @@
 //! `/gonggus/{id}/reviews` and `/reviews/{id}`.
 
+use crate::admin::audit::{self, AuditEntry};
 use crate::app::App;
 use crate::gonggus::routes::parse_id as parse_gonggu_id;
 use crate::http::auth::AnyUser;
@@ -15,8 +16,10 @@ use crate::reviews::types::{
 use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
+use gonggumoa_analytics::postgres::begin::begin;
 use gonggumoa_core::ids::UserId;
 use http::StatusCode;
+use serde_json::json;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
@@ -116,9 +119,19 @@ async fn delete(
     if !user.may_act_for(UserId(row.user_id)) {
         return Err(ApiError::Forbidden);
     }
-    if !queries::delete(&app.pool, id).await? {
+    let mut transaction = begin(&app.pool).await?;
+    if !queries::delete(&mut transaction, id).await? {
         return Err(ApiError::ReviewNotFound);
     }
+    if row.user_id != user.0.id.0 {
+        let details = json!({"user_id": row.user_id, "gonggu_id": row.gonggu_id, "rating": row.rating,
+            "content": row.content});
+        let (actor_id, target_id) = (user.0.id.0, id.to_string());
+        let entry =
+            AuditEntry { actor_id, action: "review.delete", target_type: "review", target_id, details };
+        audit::record(&mut transaction, &entry).await?;
+    }
+    transaction.commit().await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

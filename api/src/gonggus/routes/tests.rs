@@ -100,6 +100,56 @@ async fn a_change_is_in_force_on_another_process_within_a_second(pool: PgPool) {
     following.await.unwrap();
 }
 
+/// What an admin does to somebody else's gonggu or review is in the log; what its owner does is not.
+#[sqlx::test(migrations = "../migrations/postgres")]
+async fn an_admins_hand_on_what_is_anothers_is_logged(pool: PgPool) {
+    let here = Catalog::new(pool.clone());
+    let (admin, owner) = (here.person(UserRole::Admin).await, here.person(UserRole::Influencer).await);
+    let buyer = here.person(UserRole::Buyer).await;
+    let logged = async || -> Vec<String> {
+        let log = "SELECT action || ' ' || target_id FROM audit_log WHERE actor_id = $1 ORDER BY id";
+        sqlx::query_scalar(log).bind(admin.id).fetch_all(&pool).await.unwrap()
+    };
+    let body = serde_json::json!({
+        "title": "공구", "original_price": 10_000, "gonggu_price": 9_000,
+        "open_at": "2026-11-01T00:00:00Z", "close_at": "2026-12-01T00:00:00Z",
+        "external_url": "https://shop.example.com/p", "influencer_id": owner.id,
+    });
+    let change = serde_json::json!({"external_url": "https://other.example.com/q"});
+    let review = serde_json::json!({"rating": 1, "content": "별로예요"});
+    let mut expected = Vec::new();
+    for person in [&owner, &admin] {
+        let made = here.make("/gonggus", person, Some(body.clone())).await;
+        let path = format!("/gonggus/{}", made["id"].as_str().unwrap());
+        let answer = here.call(Method::PUT, &path, Some(person), Some(change.clone())).await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
+        let written = here.make(&format!("{path}/reviews"), &buyer, Some(review.clone())).await;
+        let review_id = written["id"].as_str().unwrap();
+        let remover = if person.id == admin.id { &admin } else { &buyer };
+        for (person, path) in [(remover, format!("/reviews/{review_id}")), (person, path)] {
+            let answer = here.call(Method::DELETE, &path, Some(person), None).await;
+            assert_eq!(answer.status, StatusCode::NO_CONTENT, "{path}: {}", answer.body);
+        }
+        if person.id == admin.id {
+            let gonggu_id = made["id"].as_str().unwrap();
+            expected.push(format!("gonggu.create {gonggu_id}"));
+            expected.push(format!("gonggu.update {gonggu_id}"));
+            expected.push(format!("review.delete {review_id}"));
+            expected.push(format!("gonggu.delete {gonggu_id}"));
+        }
+    }
+    assert_eq!(logged().await, expected);
+    let changed: serde_json::Value =
+        sqlx::query_scalar("SELECT details FROM audit_log WHERE action = 'gonggu.update'")
+            .fetch_one(&pool)
+            .await
+            .unwrap();
+    assert_eq!(changed["before"]["external_url"], "https://shop.example.com/p");
+    assert_eq!(changed["after"]["external_url"], "https://other.example.com/q");
+    let entries: i64 = sqlx::query_scalar("SELECT count(*) FROM audit_log").fetch_one(&pool).await.unwrap();
+    assert_eq!(entries, 4, "owners and authors are not logged");
+}
+
 /// Waits for it, no longer than a change may take.
 async fn reached(what: &str, holds: impl Fn() -> bool) {
     within(what, Duration::from_secs(1), holds).await;

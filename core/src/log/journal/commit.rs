@@ -29,7 +29,7 @@ use uuid::Uuid;
 /// Those who wait stand in one lane a thread. The writer wakes the first of each lane, and that one, when
 /// it is polled, the rest: on their own thread, where a wake-up is a push to a local queue, instead of a
 /// lock, a context switch and perhaps a system call each. A first one that goes before its group is over
-/// leaves the lane to the writer; should one never be polled, the writer wakes the lane after its next group.
+/// leaves the lane to the writer; should one never be polled, the writer wakes the lane some groups later.
 #[derive(Default)]
 pub(super) struct Group {
     /// The last sequence of this group known to be durable; all of them once it is over.
