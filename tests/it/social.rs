@@ -226,6 +226,8 @@ async fn apples_form_is_taken_once_and_only_as_a_form() {
     }
     let (status, body) = post("application/json", "{}".to_owned()).await;
     assert_eq!(status, StatusCode::UNSUPPORTED_MEDIA_TYPE, "{body}");
+    let (status, body) = post(form, format!("user={}", "x".repeat(300_000))).await;
+    assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE, "{body}");
 }
 
 #[tokio::test]

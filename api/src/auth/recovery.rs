@@ -2,7 +2,9 @@
 //!
 //! Asking for a new password never tells whether there is an account: the answer is always the same and comes
 //! before anything is looked up, the work is done behind it. What limits apply is not told either. Setting the
-//! password ends every session (whoever knew the old one is out), and proves the address as well.
+//! password ends every session (whoever knew the old one is out), and proves the address as well. If it was not
+//! proved before, the account may have been made by somebody who waited for its owner: what could let him in again
+//! or tell him of the owner (social identities, devices, the phone) goes too.
 
 use crate::app::App;
 use crate::auth::codes::{self, Purpose};
@@ -169,6 +171,7 @@ async fn reset_password(app: &App, code: &str, password: String) -> Result<Uuid,
         return Err(ApiError::InvalidCode);
     }
     codes::end_all(&mut transaction, user_id, purpose, now).await?;
+    drop_unproved(&mut transaction, user_id).await?;
     sqlx::query!(
         "UPDATE users SET password_hash = $2, email_verified_at = COALESCE(email_verified_at, $3) WHERE id = $1",
         user_id,
@@ -182,3 +185,25 @@ async fn reset_password(app: &App, code: &str, password: String) -> Result<Uuid,
     app.identities.forget(UserId(user_id));
     Ok(user_id)
 }
+
+/// Takes from an account whose address nobody has proved yet what somebody else may have put there. The caller
+/// holds its row.
+async fn drop_unproved(connection: &mut PgConnection, user_id: Uuid) -> Result<(), sqlx::Error> {
+    let unproved = sqlx::query!(
+        "UPDATE users SET social_provider = NULL, social_id = NULL, phone_number = NULL
+         WHERE id = $1 AND email_verified_at IS NULL",
+        user_id
+    )
+    .execute(&mut *connection)
+    .await?;
+    if unproved.rows_affected() == 1 {
+        sqlx::query!("DELETE FROM social_identities WHERE user_id = $1", user_id)
+            .execute(&mut *connection)
+            .await?;
+        sqlx::query!("DELETE FROM user_devices WHERE user_id = $1", user_id).execute(connection).await?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

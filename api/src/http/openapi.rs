@@ -8,6 +8,7 @@ use crate::app::App;
 use crate::http::{contract, middleware};
 use crate::{admin, auth, banners, calendar, categories, coupons, gonggus, influencers, points, reviews};
 use crate::{subscriptions, tracking, users};
+use axum::extract::DefaultBodyLimit;
 use axum::response::Response;
 use axum::{Json, Router};
 use http::{HeaderValue, header};
@@ -147,6 +148,8 @@ pub fn router(app: &App, more: Router<App>) -> Router {
         .route(DOCUMENT, axum::routing::get(move || std::future::ready(Json(documented.clone()))))
         .fallback(middleware::no_route)
         .method_not_allowed_fallback(middleware::no_method)
+        // JSON bodies have this bound of their own; forms would get the library's, which is larger
+        .layer(DefaultBodyLimit::max(app.settings.body_max_bytes))
         .layer(middleware::cors(&app.settings.cors_origins))
         .layer(axum::middleware::from_fn_with_state(app.clone(), middleware::envelope))
         .with_state(app.clone())

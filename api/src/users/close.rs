@@ -35,17 +35,16 @@ pub(super) async fn close(app: &App, id: UserId) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// `false`: it is closed already. The address that is put in place of the old one can be nobody's (RFC 2606).
+/// `false`: it is closed already. No address is put in place of the old one: whoever signed up with that one
+/// first could keep the account from being closed.
 async fn blank(connection: &mut PgConnection, id: Uuid, now: DateTime<Utc>) -> Result<bool, sqlx::Error> {
-    let nobody = format!("{}@closed.invalid", id.simple());
     let closed = sqlx::query!(
-        "UPDATE users SET email = $2::text, email_folded = $2::text, email_verified_at = NULL, password_hash = NULL,
+        "UPDATE users SET email = NULL, email_folded = NULL, email_verified_at = NULL, password_hash = NULL,
              nickname = '탈퇴한 회원', social_provider = NULL, social_id = NULL, profile_image = NULL,
-             phone_number = NULL, status = 'suspended', closed_at = $3, updated_at = $3,
+             phone_number = NULL, status = 'suspended', closed_at = $2, updated_at = $2,
              token_version = token_version + 1
          WHERE id = $1 AND closed_at IS NULL",
         id,
-        nobody,
         now
     )
     .execute(connection)
@@ -90,4 +89,28 @@ async fn delete_belongings(connection: &mut PgConnection, id: Uuid) -> Result<()
     // takes itself off the counts of those it was subscribed to
     sqlx::query!("DELETE FROM subscriptions WHERE buyer_id = $1", id).execute(connection).await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use super::*;
+    use crate::test_support::{app_on, no_database};
+    use sqlx::PgPool;
+
+    /// Ids are public; no address that somebody signs up with may stand in the way.
+    #[sqlx::test(migrations = "../migrations/postgres")]
+    async fn nobody_can_keep_another_from_closing(pool: PgPool) {
+        let (app, _) = app_on(pool.clone(), no_database(), None);
+        let (id, other) = (Uuid::now_v7(), Uuid::now_v7());
+        for (id, email) in
+            [(id, "a@b.example".to_owned()), (other, format!("{}@closed.invalid", id.simple()))]
+        {
+            let insert = "INSERT INTO users (id, email, nickname) VALUES ($1, $2, 'a')";
+            sqlx::query(insert).bind(id).bind(email).execute(&pool).await.unwrap();
+        }
+        close(&app, UserId(id)).await.unwrap();
+        let gone = "SELECT email IS NULL AND email_folded IS NULL AND closed_at IS NOT NULL FROM users WHERE id = $1";
+        assert!(sqlx::query_scalar::<_, bool>(gone).bind(id).fetch_one(&pool).await.unwrap());
+    }
 }

@@ -72,6 +72,23 @@ async fn an_address_that_is_not_proved_links_nothing() {
     }
 }
 
+/// Google saw the address proved once; whose it is now it knows only of mailboxes that it runs.
+#[tokio::test]
+async fn google_proves_no_address_of_anothers_mailbox() {
+    let world = world().await;
+    for is_verified in [true, false] {
+        let (_, email) = local(world, is_verified).await;
+        let human = Human { is_hosted: false, ..Human::with_email(&email) };
+        let (status, body) = sign_in(world, "google", &human).await;
+        assert_eq!(status, StatusCode::CONFLICT, "{body}");
+        assert_error(&body, "SOCIAL_LINK_REQUIRED");
+        assert_eq!(world.api().login(&email, PASSWORD).await.0, StatusCode::OK);
+    }
+    let human = Human { is_hosted: false, ..Human::new() };
+    let account = world.account(&sign_in(world, "google", &human).await).await;
+    assert_eq!(account["email"], json!(null));
+}
+
 /// Somebody made an account with another's address and waits for its owner.
 #[tokio::test]
 async fn an_account_made_in_waiting_is_not_inherited() {

@@ -21,6 +21,8 @@ struct Claims {
     azp: Option<String>,
     email: Option<String>,
     email_verified: Option<Value>,
+    /// Google: the Workspace domain of the account.
+    hd: Option<String>,
     is_private_email: Option<Value>,
     name: Option<String>,
     nickname: Option<String>,
@@ -77,12 +79,50 @@ pub(super) async fn verified(
 }
 
 fn person(provider: Provider, claims: Claims) -> Result<Person, SocialError> {
-    // Kakao writes the address into an id_token only when it is valid and verified.
-    let email_verified = provider == Provider::Kakao || is_true(claims.email_verified.as_ref());
+    let says_verified = is_true(claims.email_verified.as_ref());
+    let email_verified = match provider {
+        // writes the address into an id_token only when it is valid and verified
+        Provider::Kakao => true,
+        // Saw it proved once; whose it is by now Google knows only of mailboxes that it runs itself.
+        Provider::Google => says_verified && is_google_mailbox(&claims),
+        Provider::Naver | Provider::Apple => says_verified,
+    };
     let is_private = is_true(claims.is_private_email.as_ref());
     let mut person = Person::new(provider, claims.sub)?;
     person.set_email(claims.email.as_deref(), email_verified, is_private);
     person.nickname = claims.nickname.or(claims.name);
     person.picture = claims.picture;
     Ok(person)
+}
+
+fn is_google_mailbox(claims: &Claims) -> bool {
+    let is_gmail = |email: &String| email.to_ascii_lowercase().ends_with("@gmail.com");
+    claims.hd.as_ref().is_some_and(|domain| !domain.is_empty()) || claims.email.as_ref().is_some_and(is_gmail)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use super::*;
+    use serde_json::json;
+
+    /// An account of Google may keep, as verified, an address elsewhere that is somebody else's by now.
+    #[test]
+    fn google_vouches_for_mailboxes_of_its_own() {
+        for (email, verified, hosted, proved) in [
+            ("a@gmail.com", json!(true), None, true),
+            ("A@GMail.com", json!("true"), None, true),
+            ("a@shop.example", json!(true), Some("shop.example"), true),
+            ("a@shop.example", json!(true), None, false),
+            ("a@shop.example", json!(true), Some(""), false),
+            ("a@gmail.com.evil.example", json!(true), None, false),
+            ("a@gmail.com", json!(false), None, false),
+            ("a@shop.example", json!(false), Some("shop.example"), false),
+        ] {
+            let claims = json!({"sub": "1", "email": email, "email_verified": verified, "hd": hosted});
+            let person = person(Provider::Google, serde_json::from_value(claims).unwrap()).unwrap();
+            assert_eq!(person.proved_email(), proved.then_some(email), "{email} {verified} {hosted:?}");
+            assert_eq!(person.email.as_deref(), Some(email), "kept as an attribute");
+        }
+    }
 }

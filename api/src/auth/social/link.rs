@@ -17,6 +17,7 @@ use super::person::Person;
 use super::queries::{self, LocalAccount, NewAccount};
 use crate::app::App;
 use crate::auth::email::fold;
+use crate::auth::identity::Identity;
 use crate::auth::queries::Account;
 use crate::http::error::ApiError;
 use crate::users::types::{UserRole, UserStatus};
@@ -136,9 +137,10 @@ async fn found_or_made(
     Ok((account, replaced))
 }
 
-/// Links an identity to the account of somebody who is signed in; whether it is new.
-pub(super) async fn link(app: &App, user_id: Uuid, person: &Person) -> Result<bool, ApiError> {
+/// Links an identity to the account of somebody who is signed in, and still is; whether it is new.
+pub(super) async fn link(app: &App, user: &Identity, person: &Person) -> Result<bool, ApiError> {
     let now = app.clock.now().to_utc();
+    let user_id = user.id.0;
     let (provider, subject) = (person.provider.name(), person.subject.as_str());
     let mut transaction = begin(&app.pool).await?;
     queries::lock_identity(&mut transaction, provider, subject).await?;
@@ -149,7 +151,9 @@ pub(super) async fn link(app: &App, user_id: Uuid, person: &Person) -> Result<bo
     if owner.is_some() {
         return Err(SocialError::AlreadyLinked.into());
     }
-    queries::lock_account(&mut transaction, user_id).await?.ok_or(ApiError::Unauthorized)?;
+    queries::lock_account(&mut transaction, user_id, user.token_version)
+        .await?
+        .ok_or(ApiError::Unauthorized)?;
     let email = person.email.as_deref();
     if !queries::insert_identity(&mut transaction, user_id, provider, subject, email, now).await? {
         return Err(SocialError::AlreadyLinked.into());
@@ -159,10 +163,12 @@ pub(super) async fn link(app: &App, user_id: Uuid, person: &Person) -> Result<bo
 }
 
 /// Unlinks a provider; one that is not linked is as good as unlinked.
-pub(super) async fn unlink(app: &App, user_id: Uuid, provider: &str) -> Result<(), ApiError> {
+pub(super) async fn unlink(app: &App, user: &Identity, provider: &str) -> Result<(), ApiError> {
+    let user_id = user.id.0;
     let mut transaction = begin(&app.pool).await?;
-    let has_password =
-        queries::lock_account(&mut transaction, user_id).await?.ok_or(ApiError::Unauthorized)?;
+    let has_password = queries::lock_account(&mut transaction, user_id, user.token_version)
+        .await?
+        .ok_or(ApiError::Unauthorized)?;
     let linked = queries::identities(&mut transaction, user_id).await?;
     if !linked.iter().any(|identity| identity.provider == provider) {
         return Ok(());

@@ -75,7 +75,7 @@ async fn link_provider(
     JsonBody(body): JsonBody<SocialLoginRequest>,
 ) -> Result<(StatusCode, Json<SocialIdentityListResponse>), ApiError> {
     let person = ended(&app, address, &provider, &headers, body).await?;
-    let is_new = link::link(&app, user.id.0, &person).await?;
+    let is_new = link::link(&app, &user, &person).await?;
     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
     let list = list(State(app), AnyUser(user)).await?;
     Ok((status, list))
@@ -94,6 +94,6 @@ async fn unlink_provider(
     Path(provider): Path<String>,
 ) -> Result<StatusCode, ApiError> {
     let provider = Provider::from_name(&provider).ok_or(SocialError::UnknownProvider)?;
-    link::unlink(&app, user.id.0, provider.name()).await?;
+    link::unlink(&app, &user, provider.name()).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -318,15 +318,19 @@ async fn name_first(connection: &mut PgConnection, user_id: Uuid) -> Result<(), 
     Ok(())
 }
 
-/// Locks an account's row; whether it can be signed in to by password.
+/// Locks an account's row; whether it can be signed in to by password. `None`: the session that asks has ended
+/// since it was looked at (a new password, a suspension, a closing).
 pub(super) async fn lock_account(
     connection: &mut PgConnection,
     user_id: Uuid,
+    token_version: i32,
 ) -> Result<Option<bool>, sqlx::Error> {
     sqlx::query_scalar!(
         r#"SELECT password_hash IS NOT NULL AND email IS NOT NULL AS "has_password!"
-           FROM users WHERE id = $1 FOR UPDATE"#,
-        user_id
+           FROM users
+           WHERE id = $1 AND token_version = $2 AND status <> 'suspended' AND closed_at IS NULL FOR UPDATE"#,
+        user_id,
+        token_version
     )
     .fetch_optional(connection)
     .await

@@ -5,8 +5,12 @@ use super::queries::LocalAccount;
 use super::state::{LoginSecrets, well_formed};
 use super::wire::Reply;
 use super::*;
+use crate::auth::identity::Identity;
+use crate::test_support::{app_on, no_database};
 use crate::users::types::{UserRole, UserStatus};
+use gonggumoa_core::ids::UserId;
 use http::{HeaderMap, StatusCode};
+use sqlx::PgPool;
 use uuid::Uuid;
 
 fn person(provider: Provider, email: &str, verified: bool, private: bool) -> Person {
@@ -132,4 +136,39 @@ fn only_allowed_origins_are_returned_to() {
     ] {
         assert_eq!(social.return_to(wish).is_ok(), allowed, "{wish:?}");
     }
+}
+
+/// Between the look at the token and the link lies a provider's answer, which the provider's own person may draw
+/// out: long enough for a suspension, a new password or a closing.
+#[sqlx::test(migrations = "../migrations/postgres")]
+async fn a_session_that_ended_meanwhile_links_and_unlinks_nothing(pool: PgPool) {
+    let (app, _) = app_on(pool.clone(), no_database(), None);
+    let id = UserId(Uuid::now_v7());
+    sqlx::query(
+        "INSERT INTO users (id, email, nickname, password_hash) VALUES ($1, 'a@b.example', 'a', 'x')",
+    )
+    .bind(id.0)
+    .execute(&pool)
+    .await
+    .unwrap();
+    let session = app.identities.get(&pool, id).await.unwrap().unwrap();
+    let (google, kakao) = (
+        person(Provider::Google, "g@gmail.com", true, false),
+        person(Provider::Kakao, "k@b.example", true, false),
+    );
+    assert!(link::link(&app, &session, &google).await.unwrap());
+
+    for end in [
+        "UPDATE users SET token_version = token_version + 1",
+        "UPDATE users SET status = 'suspended'",
+        "UPDATE users SET closed_at = now()",
+    ] {
+        sqlx::query(end).execute(&pool).await.unwrap();
+        let linked = link::link(&app, &session, &kakao).await;
+        assert!(matches!(linked, Err(ApiError::Unauthorized)), "{end}: {linked:?}");
+        let unlinked = link::unlink(&app, &session, "google").await;
+        assert!(matches!(unlinked, Err(ApiError::Unauthorized)), "{end}: {unlinked:?}");
+    }
+    let now = Identity { token_version: 1, ..(*session).clone() };
+    assert!(link::link(&app, &now, &kakao).await.is_err(), "suspended and closed");
 }

@@ -73,6 +73,8 @@ pub(crate) struct Human {
     pub(crate) email: Option<String>,
     pub(crate) email_verified: bool,
     pub(crate) is_private_email: bool,
+    /// Whether Google runs the mailbox (a Workspace domain).
+    pub(crate) is_hosted: bool,
 }
 
 impl Human {
@@ -86,6 +88,7 @@ impl Human {
             email: Some(format!("person{number}@example.com")),
             email_verified: true,
             is_private_email: false,
+            is_hosted: true,
         }
     }
 

@@ -111,6 +111,9 @@ pub(super) fn id_token(vendors: &Vendors, grant: &Grant, client_id: &str) -> Str
             if let Some(email) = &human.email {
                 claims["email"] = json!(email);
                 claims["email_verified"] = json!(human.email_verified);
+                if let (Some((_, domain)), true) = (email.split_once('@'), human.is_hosted) {
+                    claims["hd"] = json!(domain);
+                }
             }
         }
         _ => {
