@@ -4,7 +4,7 @@
 //! consents, networks, codes, sessions. What others need stays: the row itself, which clicks, gonggus, reviews and
 //! money name. The address is free again at once. An influencer's gonggus that have not ended close now.
 //!
-//! Lock order: the account's row, its profile, its gonggus, then what hangs on the account alone.
+//! Lock order: the account's row with those of all admins by id, its profile, its gonggus, then what hangs on the account alone.
 
 use crate::app::App;
 use crate::http::error::ApiError;
@@ -18,6 +18,9 @@ use uuid::Uuid;
 pub(super) async fn close(app: &App, id: UserId) -> Result<(), ApiError> {
     let now = app.clock.now().to_utc();
     let mut transaction = begin(&app.pool).await?;
+    if is_last_admin(&mut transaction, id.0).await? {
+        return Err(ApiError::LastAdmin);
+    }
     if !blank(&mut transaction, id.0, now).await? {
         return Err(ApiError::Unauthorized);
     }
@@ -33,6 +36,24 @@ pub(super) async fn close(app: &App, id: UserId) -> Result<(), ApiError> {
         );
     }
     Ok(())
+}
+
+/// Whether nobody but this account could administer. Admins' rows are held, in the order in which a suspension takes
+/// them: of two who close at once, or one who closes and one who is suspended, one stays.
+async fn is_last_admin(connection: &mut PgConnection, id: Uuid) -> Result<bool, sqlx::Error> {
+    let admins = sqlx::query_scalar!(
+        "SELECT id FROM users WHERE (id = $1 OR role = 'admin') AND status = 'active' ORDER BY id FOR NO KEY UPDATE",
+        id
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    let is_admin = sqlx::query_scalar!(
+        r#"SELECT role = 'admin' AND status = 'active' AS "is!" FROM users WHERE id = $1"#,
+        id
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(is_admin == Some(true) && admins.len() <= 1)
 }
 
 /// `false`: it is closed already. No address is put in place of the old one: whoever signed up with that one
@@ -97,6 +118,21 @@ mod tests {
     use super::*;
     use crate::test_support::{app_on, no_database};
     use sqlx::PgPool;
+
+    /// Two admins close at once: one stays.
+    #[sqlx::test(migrations = "../migrations/postgres")]
+    async fn an_admin_is_left(pool: PgPool) {
+        let (app, _) = app_on(pool.clone(), no_database(), None);
+        let ids = [Uuid::now_v7(), Uuid::now_v7()];
+        for id in ids {
+            let insert = "INSERT INTO users (id, email, nickname, role) VALUES ($1, $1::text || '@b.example', 'a', 'admin')";
+            sqlx::query(insert).bind(id).execute(&pool).await.unwrap();
+        }
+        let (one, other) = tokio::join!(close(&app, UserId(ids[0])), close(&app, UserId(ids[1])));
+        assert!(one.is_ok() != other.is_ok(), "{one:?} {other:?}");
+        let refused = [one, other].into_iter().find_map(Result::err);
+        assert!(matches!(refused, Some(ApiError::LastAdmin)), "{refused:?}");
+    }
 
     /// Ids are public; no address that somebody signs up with may stand in the way.
     #[sqlx::test(migrations = "../migrations/postgres")]

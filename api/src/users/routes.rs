@@ -55,6 +55,7 @@ async fn update(
 #[utoipa::path(delete, path = "/users/me", tag = "users", security(("bearer" = [])),
     extensions(("x-required-role" = json!("user"))), responses(
     (status = 204, description = "clears the cookie `access_token`"),
+    (status = 409, body = ErrorBody, description = "`LAST_ADMIN`"),
 ))]
 async fn delete(State(app): State<App>, Buyer(user): Buyer) -> Result<Response, ApiError> {
     close::close(&app, user.id).await?;

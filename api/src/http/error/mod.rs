@@ -153,6 +153,9 @@ pub enum ApiError {
     /// Admins do not suspend themselves.
     #[error("own account")]
     OwnAccount,
+    /// There would be no admin left.
+    #[error("last admin")]
+    LastAdmin,
     /// The same request is being carried out.
     #[error("a request with this key is in progress")]
     IdempotencyInProgress,

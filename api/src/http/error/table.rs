@@ -69,6 +69,7 @@ impl ApiError {
             Self::CouponAlreadyRedeemed => (S::CONFLICT, "COUPON_ALREADY_REDEEMED", "이미 사용한 쿠폰입니다"),
             Self::PointsInsufficient => (S::CONFLICT, "POINTS_INSUFFICIENT", "포인트가 부족합니다"),
             Self::OwnAccount => (S::CONFLICT, "OWN_ACCOUNT", "자신의 계정은 변경할 수 없습니다"),
+            Self::LastAdmin => (S::CONFLICT, "LAST_ADMIN", "마지막 관리자는 탈퇴할 수 없습니다"),
             Self::IdempotencyInProgress => {
                 (S::CONFLICT, "IDEMPOTENCY_IN_PROGRESS", "같은 요청을 처리하고 있습니다")
             }
@@ -146,6 +147,7 @@ impl ApiError {
             | Self::CouponAlreadyRedeemed
             | Self::PointsInsufficient
             | Self::OwnAccount
+            | Self::LastAdmin
             | Self::IdempotencyKeyReused
             | Self::AlreadyInfluencer
             | Self::ApplicationPending
