@@ -73,16 +73,31 @@ pub fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     if bytes.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
         return Err(ApiError::field("body", "JSON 객체여야 합니다"));
     }
-    serde_json::from_slice(bytes).map_err(|error| match error.classify() {
+    let mut document = serde_json::Deserializer::from_slice(bytes);
+    serde_path_to_error::deserialize(&mut document).map_err(|error| match error.inner().classify() {
         Category::Io | Category::Syntax | Category::Eof => ApiError::Malformed,
         Category::Data => {
-            let text = error.to_string();
+            let text = error.inner().to_string();
             match text.strip_prefix("missing field `").and_then(|rest| rest.split('`').next()) {
                 Some(field) => ApiError::field(field.to_owned(), "필수 항목입니다"),
-                None => ApiError::field("body", format!("값의 형식이 올바르지 않습니다 ({text})")),
+                None => wrong_form(&error.path().to_string(), "body"),
             }
         }
     })
+}
+
+/// A value that is not what its field holds. `path` names it, or is `.` for the whole, which is called `whole`. The
+/// parser's own words are English and for programmers; what people need is the field, and how a time is written.
+fn wrong_form(path: &str, whole: &'static str) -> ApiError {
+    let is_time = path.ends_with("_at") || matches!(path, "from" | "to" | "effective_from");
+    let message = match is_time {
+        true => "값의 형식이 올바르지 않습니다 (예: 2026-11-01T09:00:00+09:00)",
+        false => "값의 형식이 올바르지 않습니다",
+    };
+    match path {
+        "." | "?" | "" => ApiError::field(whole, message),
+        field => ApiError::field(field.to_owned(), message),
+    }
 }
 
 /// Walks the whole document once, for its syntax and its keys.
@@ -179,9 +194,10 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Query<T> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
-        axum::extract::Query::<T>::try_from_uri(&parts.uri).map(|query| Self(query.0)).map_err(|rejection| {
-            ApiError::field("query", format!("값의 형식이 올바르지 않습니다 ({})", rejection.body_text()))
-        })
+        let pairs = url::form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes());
+        let values = serde_urlencoded::Deserializer::new(pairs);
+        let read = serde_path_to_error::deserialize(values);
+        read.map(Self).map_err(|error| wrong_form(&error.path().to_string(), "query"))
     }
 }
 

@@ -65,7 +65,8 @@ impl ClickSeedError {
     }
 }
 
-/// Sends the demo clicks to the server at `address`; how many were recorded.
+/// Sends the demo clicks to the server at `address`; how many were recorded. None, if its demo has been clicked
+/// already: after the window of duplicates the same clicks would count once more.
 pub async fn send_clicks(
     address: SocketAddr,
     accounts: &[DemoAccount],
@@ -73,6 +74,9 @@ pub async fn send_clicks(
     progress: &ProgressBar,
 ) -> Result<u64, ClickSeedError> {
     let server = Server { address };
+    if server.has_clicks(gonggus).await? {
+        return Ok(0);
+    }
     let mut tokens = Vec::new();
     for account in accounts.iter().filter(|account| account.role == "buyer") {
         tokens.push(server.sign_in(account).await?);
@@ -108,6 +112,19 @@ struct Server {
 }
 
 impl Server {
+    async fn has_clicks(&self, gonggus: &[DemoGonggu]) -> Result<bool, ClickSeedError> {
+        for gonggu in gonggus.iter().filter(|gonggu| gonggu.status == "active") {
+            let path = format!("/api/v1/gonggus/{}", gonggu.id);
+            let answer = self.ask(&format!("GET {path} HTTP/1.0\r\nhost: {}\r\n\r\n", self.address)).await?;
+            let parsed = answer.split_once("\r\n\r\n").and_then(|(_, body)| serde_json::from_str(body).ok());
+            let count = parsed.as_ref().and_then(|body: &serde_json::Value| body["click_count"].as_i64());
+            if count.ok_or_else(|| unexpected(&path, &answer))? > 0 {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     async fn sign_in(&self, account: &DemoAccount) -> Result<String, ClickSeedError> {
         let body =
             serde_json::json!({ "email": account.email, "password": account.password.expose_secret() });

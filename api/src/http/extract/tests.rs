@@ -43,6 +43,24 @@ fn malformed_is_400_and_wrong_shape_is_422() {
     assert!(matches!(parse(&deep), Err(ApiError::Malformed)), "depth is bounded");
     let Err(ApiError::Validation(fields)) = parse(r#"{"count":1}"#) else { panic!("not refused") };
     assert_eq!(fields[0].field, "name");
-    assert!(matches!(parse(r#"{"name":1}"#), Err(ApiError::Validation(_))));
+    let Err(ApiError::Validation(fields)) = parse(r#"{"name":1}"#) else { panic!("not refused") };
+    assert_eq!((&*fields[0].field, &*fields[0].message), ("name", "값의 형식이 올바르지 않습니다"));
     assert!(matches!(parse("[]"), Err(ApiError::Validation(_))));
+}
+
+#[tokio::test]
+async fn a_wrong_value_of_a_query_is_named() {
+    #[derive(Debug, Deserialize)]
+    struct Range {
+        #[allow(dead_code)]
+        from: Option<chrono::DateTime<chrono::Utc>>,
+    }
+    let asked = async |uri: &str| {
+        let (mut parts, ()) = http::Request::get(uri).body(()).unwrap().into_parts();
+        Query::<Range>::from_request_parts(&mut parts, &()).await
+    };
+    assert!(asked("/x?from=2026-11-01T09%3A00%3A00%2B09%3A00&other=1").await.unwrap().0.from.is_some());
+    let Err(ApiError::Validation(fields)) = asked("/x?from=yesterday").await else { panic!("not refused") };
+    assert_eq!(fields[0].field, "from");
+    assert!(fields[0].message.contains("2026-11-01T09:00:00+09:00"), "{fields:?}");
 }
