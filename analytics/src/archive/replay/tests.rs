@@ -274,7 +274,7 @@ async fn plants(case: &Case) {
     }
     case.plant(
         "INSERT INTO click_trackings SELECT (t).* FROM (SELECT jsonb_populate_record(c, jsonb_build_object(
-             'id', gen_random_uuid())) AS t FROM click_trackings c WHERE position = 711) twice",
+             'id', 'ffffffff-ffff-4fff-bfff-ffffffffffff')) AS t FROM click_trackings c WHERE position = 711) twice",
         "DELETE FROM click_trackings c USING click_trackings d
          WHERE c.position = 711 AND d.position = 711 AND c.id > d.id",
         &[position(711)],

@@ -1,4 +1,5 @@
--- One page of a gonggu's clicks in [$2, $3) by (clicked_at, position), after ($4, $5).
+-- One page of a gonggu's clicks in [$2, $3) by (clicked_at, position), after ($4, $5). The id matters only where a row was
+-- put in beside another: then, too, the order is the same every time.
 SELECT t.id AS "id!", t.gonggu_id AS "gonggu_id!", t.run AS "run!", t.clicked_at AS "clicked_at!: PgMillis",
     t.judged_at AS "judged_at!: PgMillis", t.opens_at AS "opens_at!: PgMillis",
     t.closes_at AS "closes_at!: PgMillis", t.sequence AS "sequence!", t.position AS "position!",
@@ -13,5 +14,5 @@ SELECT t.id AS "id!", t.gonggu_id AS "gonggu_id!", t.run AS "run!", t.clicked_at
 FROM click_trackings t
 WHERE t.gonggu_id = $1 AND t.clicked_at >= $4 AND t.clicked_at >= $2 AND t.clicked_at < $3
   AND (t.clicked_at, t.position) > ($4, $5)
-ORDER BY t.clicked_at, t.position
+ORDER BY t.clicked_at, t.position, t.id
 LIMIT $6
