@@ -33,14 +33,17 @@ async fn carry_out(
     at: DateTime<Utc>,
 ) -> Result<Answer, ApiError> {
     let mut transaction = begin(pool).await?;
-    match claim(&mut transaction, (user_id, ROUTE), key("k"), &json!(request), at).await? {
-        Claim::Repeated(answer) => Ok(answer),
-        Claim::Fresh(slot) => {
-            let answer = slot.keep(&mut transaction, StatusCode::CREATED, &json!(answer), at).await?;
-            transaction.commit().await?;
-            Ok(answer)
-        }
+    let carried = match claim(&mut transaction, (user_id, ROUTE), key("k"), &json!(request), at).await {
+        Ok(Claim::Repeated(answer)) => Ok(answer),
+        Ok(Claim::Fresh(slot)) => slot.keep(&mut transaction, StatusCode::CREATED, &json!(answer), at).await,
+        Err(refusal) => Err(refusal),
+    };
+    // as handlers do: the key's lock has ended when the answer is given
+    match &carried {
+        Ok(_) => transaction.commit().await?,
+        Err(_) => transaction.rollback().await?,
     }
+    carried
 }
 
 #[sqlx::test(migrations = "../migrations/postgres")]
