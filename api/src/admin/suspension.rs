@@ -5,10 +5,11 @@
 //! refresh tokens are revoked, and so are those that a login under way made meanwhile, at the latest when the
 //! suspension is taken back. What the account was before (an applicant, say) it is again afterwards.
 //!
-//! Lock order: the rows of the target and of all admins by id, then the target's families of refresh tokens.
+//! Lock order: the rows of the target and of all admins by id, then the target's refresh tokens.
 
 use crate::admin::audit::{self, AuditEntry};
 use crate::admin::types::AdminUserStatus;
+use crate::auth::sessions;
 use crate::http::error::ApiError;
 use crate::users::types::{UserRole, UserStatus};
 use chrono::{DateTime, Utc};
@@ -99,7 +100,7 @@ async fn suspend(
     .execute(&mut *connection)
     .await?;
     set_status(&mut *connection, change.user_id, UserStatus::Suspended, now).await?;
-    end_sessions(&mut *connection, change.user_id, now).await?;
+    sessions::end_all(&mut *connection, change.user_id, now).await?;
     let details = json!({"reason": change.reason, "previous_status": previous});
     record(connection, change, "user.suspend", details).await
 }
@@ -118,7 +119,7 @@ async fn reactivate(
     .await?
     .unwrap_or(UserStatus::Active);
     set_status(&mut *connection, change.user_id, previous, now).await?;
-    end_sessions(&mut *connection, change.user_id, now).await?;
+    sessions::end_all(&mut *connection, change.user_id, now).await?;
     record(connection, change, "user.reactivate", json!({"reason": change.reason, "status": previous})).await
 }
 
@@ -130,35 +131,9 @@ async fn set_status(
     now: DateTime<Utc>,
 ) -> Result<(), sqlx::Error> {
     sqlx::query!(
-        "UPDATE users SET status = $2, token_version = token_version + 1, updated_at = $3 WHERE id = $1",
+        "UPDATE users SET status = $2, updated_at = $3 WHERE id = $1",
         user_id,
         status as UserStatus,
-        now
-    )
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
-/// Revokes all refresh tokens. Each family's lock first: a rotation under way adds a row that this would
-/// not see (see `auth::queries::lock_family`).
-async fn end_sessions(
-    connection: &mut PgConnection,
-    user_id: Uuid,
-    now: DateTime<Utc>,
-) -> Result<(), sqlx::Error> {
-    sqlx::query!(
-        "SELECT pg_advisory_xact_lock(hashtextextended('refresh_tokens.family:' || family_id::text, 0))
-         FROM (SELECT DISTINCT family_id FROM refresh_tokens
-               WHERE user_id = $1 AND revoked_at IS NULL AND expires_at > $2 ORDER BY family_id) AS families",
-        user_id,
-        now
-    )
-    .fetch_all(&mut *connection)
-    .await?;
-    sqlx::query!(
-        "UPDATE refresh_tokens SET revoked_at = $2 WHERE user_id = $1 AND revoked_at IS NULL",
-        user_id,
         now
     )
     .execute(connection)

@@ -2,6 +2,7 @@
 
 use crate::auth::email::fold;
 use crate::auth::queries::Account;
+use crate::auth::sessions;
 use crate::users::types::{UserRole, UserStatus};
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool};
@@ -259,22 +260,10 @@ pub(super) async fn dispossess(
     user_id: Uuid,
     now: DateTime<Utc>,
 ) -> Result<(), sqlx::Error> {
-    sqlx::query!(
-        "UPDATE users SET email = NULL, password_hash = NULL, token_version = token_version + 1, updated_at = $2
-         WHERE id = $1",
-        user_id,
-        now
-    )
-    .execute(&mut *connection)
-    .await?;
-    sqlx::query!(
-        "UPDATE refresh_tokens SET revoked_at = $2 WHERE user_id = $1 AND revoked_at IS NULL",
-        user_id,
-        now
-    )
-    .execute(connection)
-    .await?;
-    Ok(())
+    sqlx::query!("UPDATE users SET email = NULL, password_hash = NULL WHERE id = $1", user_id)
+        .execute(&mut *connection)
+        .await?;
+    sessions::end_all(connection, user_id, now).await
 }
 
 /// Links an identity. The caller holds its lock.
