@@ -11,7 +11,7 @@ use ractor::{Actor, ActorRef};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, oneshot, watch};
 
 /// Bounds of the judging side; the edge never waits for any of them.
 #[derive(Clone, Debug)]
@@ -88,6 +88,31 @@ pub struct TrackingDeps {
     /// Called before each fold, to make it fail.
     #[cfg(test)]
     pub(crate) hook: Option<crate::gonggu::FoldHook>,
+}
+
+/// A change in what this process judges, as the engine that shares the partitions out says it.
+#[derive(Debug)]
+pub enum AssignmentChange {
+    /// These are ours from now on.
+    Assigned(Vec<PartitionId>),
+    /// These go to somebody else as soon as `done` is told: what is being judged is stored first.
+    Revoked {
+        /// Which.
+        partitions: Vec<PartitionId>,
+        /// To be told when they are let go.
+        done: oneshot::Sender<()>,
+    },
+    /// These may be somebody else's already: they are dropped at once, what was not stored is judged there.
+    Lost(Vec<PartitionId>),
+}
+
+/// Which partitions this process judges.
+#[derive(Debug)]
+pub enum Assignments {
+    /// All that the log has, for as long as it runs.
+    All,
+    /// Those that it is told; none at first.
+    Changing(mpsc::Receiver<AssignmentChange>),
 }
 
 /// Why tracking cannot start.

@@ -145,7 +145,8 @@ pub async fn pass(
     let mut done = RetentionPass::default();
     // The start of the month that lies the given number of months back. The log's time counts too, since it does
     // not leap: a wall clock set forwards by years deletes nothing.
-    let mut keep_from = Month::of(now.min(store.complete_through().await?)).from;
+    let mut keep_from =
+        Month::of(now.min(store.complete_through(&store.stored_partitions().await?).await?)).from;
     for _ in 0..config.click_retention_months {
         keep_from = Month::of(keep_from.plus_millis(-1)).from;
     }

@@ -63,7 +63,7 @@ fn batch(stored: u64, clicks: u64, gonggus: u64) -> JudgedBatch {
     JudgedBatch {
         partition: PartitionId(0),
         from: (stored > 0).then(|| place(stored)),
-        to: PartitionProgress { position: place(end), marks: vec![RunMark { run: RUN, at: last_at }] },
+        to: PartitionProgress { position: place(end), marks: vec![RunMark::new(RUN, last_at)] },
         heads: ids
             .clone()
             .map(|gonggu_id| GongguHead {

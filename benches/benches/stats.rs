@@ -117,7 +117,7 @@ fn year() -> JudgedBatch {
     JudgedBatch {
         partition: PartitionId(0),
         from: None,
-        to: PartitionProgress { position, marks: vec![RunMark { run: RUN, at: end }] },
+        to: PartitionProgress { position, marks: vec![RunMark::new(RUN, end)] },
         clicks: Vec::new(),
         heads: vec![head],
         rollups,

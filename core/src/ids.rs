@@ -81,6 +81,28 @@ impl fmt::Display for PartitionId {
 #[serde(transparent)]
 pub struct Position(pub u64);
 
+impl Position {
+    /// Bits that hold the place within one epoch of a shared log; the epoch stands above them.
+    const EPOCH_SHIFT: u32 = 48;
+
+    /// The entry at `offset` (counted from 0) of a shared log that is in its `epoch`-th life. A journal of
+    /// one machine is epoch 0, so that every position of a shared log, whose epochs begin at 1, lies after
+    /// all of a journal's. Epochs stay below 2^15, so that a position is a positive `i64` too.
+    pub fn in_epoch(epoch: u16, offset: u64) -> Self {
+        Self(u64::from(epoch) << Self::EPOCH_SHIFT | (offset + 1))
+    }
+
+    /// The life of the log that it lies in; 0: a journal's.
+    pub fn epoch(self) -> u16 {
+        (self.0 >> Self::EPOCH_SHIFT) as u16
+    }
+
+    /// The offset that [`in_epoch`](Self::in_epoch) was given; `None` before the first entry of an epoch.
+    pub fn offset(self) -> Option<u64> {
+        (self.0 & ((1 << Self::EPOCH_SHIFT) - 1)).checked_sub(1)
+    }
+}
+
 impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

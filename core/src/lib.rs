@@ -11,6 +11,7 @@ pub mod clock;
 pub mod gonggu;
 pub mod ids;
 pub mod judge;
+pub mod judged;
 pub mod kst;
 pub mod live;
 pub mod log;

@@ -3,7 +3,7 @@
 //! They are a convenience, never the truth: lost or late ones make a screen older, no figure wrong.
 
 use crate::clock::UnixMillis;
-use crate::ids::GongguId;
+use crate::ids::{GongguId, Position};
 use crate::judge::totals::Counts;
 use async_trait::async_trait;
 use parking_lot::Mutex;
@@ -17,6 +17,8 @@ pub struct LiveTotals {
     pub counts: Counts,
     /// Estimate of its distinct visitors.
     pub unique_visitors: u64,
+    /// The last click in them: what says a smaller one is older.
+    pub applied_through: Position,
     /// Up to when every click is in them.
     pub complete_through: UnixMillis,
 }

@@ -11,7 +11,7 @@ use gonggumoa_core::judge::rules::Rules;
 use gonggumoa_core::judge::totals::{RollupKey, RollupLevel};
 use gonggumoa_core::live::LiveTotals;
 use gonggumoa_core::log::{LogEntry, LogPosition};
-use gonggumoa_core::store::{JudgedBatch, LoadRequest, PartitionProgress, RunMark};
+use gonggumoa_core::store::{JudgedBatch, LoadRequest, PartitionProgress};
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -116,26 +116,13 @@ pub(super) struct Finished {
     pub(super) totals: Vec<(GongguId, LiveTotals)>,
 }
 
-pub(super) fn run_of(entry: &LogEntry) -> gonggumoa_core::ids::RunId {
-    match entry {
-        LogEntry::Click(click) => click.run,
-        LogEntry::TimeMark { run, .. } | LogEntry::Closing { run } => *run,
-    }
-}
-
-/// The clicks of a batch and each gonggu's share; `marks` moves on to the batch's newest.
-pub(super) fn group(
-    entries: Vec<(Position, LogEntry)>,
-    marks: &mut Vec<RunMark>,
-) -> (BatchClicks, Map<GongguId, Chain>) {
+/// The clicks of a batch and each gonggu's share.
+pub(super) fn group(entries: Vec<(Position, LogEntry)>) -> (BatchClicks, Map<GongguId, Chain>) {
     let mut clicks = BatchClicks::with_capacity(entries.len());
     let mut chains = Map::default();
     for (position, entry) in entries {
-        match entry {
-            LogEntry::Click(click) => clicks.push(position, click, &mut chains),
-            // One chain of runs: the newest run's mark takes the place of the one before.
-            LogEntry::TimeMark { run, at } => *marks = vec![RunMark { run, at }],
-            LogEntry::Closing { .. } => {}
+        if let LogEntry::Click(click) = entry {
+            clicks.push(position, click, &mut chains);
         }
     }
     (clicks, chains)
@@ -188,8 +175,12 @@ pub(super) fn finish(partition: PartitionId, folding: Folding) -> Finished {
         for (index, judgement) in clicks.indexes(group.chain).skip(skipped).zip(folded.judgements) {
             judgements[index] = Some(judgement);
         }
-        let live =
-            LiveTotals { counts: changes.head.counts, unique_visitors, complete_through: UnixMillis::MIN };
+        let live = LiveTotals {
+            counts: changes.head.counts,
+            unique_visitors,
+            applied_through: changes.head.applied_through,
+            complete_through: UnixMillis::MIN,
+        };
         totals.push((gonggu_id, live));
         batch.heads.push(changes.head);
         batch.rollups.extend(changes.rollups);

@@ -9,7 +9,7 @@
 //! verdicts. A gonggu that is not in memory is loaded only if the batch being stored did not touch it;
 //! otherwise it waits for that batch.
 
-use super::batch::{Chain, Finished, Folding, Group, Map, Stage, Terms, finish, group, load_request, run_of};
+use super::batch::{Chain, Finished, Folding, Group, Map, Stage, Terms, finish, group, load_request};
 use super::residents::Residents;
 use crate::gonggu::Folded;
 use crate::handle::TrackingConfig;
@@ -18,7 +18,8 @@ use gonggumoa_core::ids::{GongguId, PartitionId, Position};
 use gonggumoa_core::judge::rules::RulesHistory;
 use gonggumoa_core::judge::state::GongguState;
 use gonggumoa_core::live::LiveTotals;
-use gonggumoa_core::log::{LogBatch, LogPosition};
+use gonggumoa_core::log::LogBatch;
+use gonggumoa_core::log::arrivals::{self, Gap};
 use gonggumoa_core::store::{JudgedBatch, LoadRequest, PartitionProgress};
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -61,6 +62,8 @@ pub(crate) struct PartitionState {
     stored: Option<PartitionProgress>,
     /// Where the newest batch that was begun ends, with its marks.
     begun: Option<PartitionProgress>,
+    /// A record is missing from the log: nothing behind it is judged.
+    gap: Option<Gap>,
     residents: Residents,
     quarantined: Arc<BTreeSet<Position>>,
     failures: Map<(GongguId, Position), u32>,
@@ -84,6 +87,7 @@ impl PartitionState {
             folded: None,
             storing: None,
             begun: progress.clone(),
+            gap: None,
             stored: progress,
             residents: Residents::new(config),
             quarantined: Arc::new(quarantined.into_iter().collect()),
@@ -107,6 +111,9 @@ impl PartitionState {
     }
 
     pub(crate) fn read(&mut self, batch: super::messages::ReadBatch, now: UnixMillis) -> Vec<Effect> {
+        if self.gap.is_some() {
+            return Vec::new();
+        }
         self.queue.push_back(batch);
         let mut effects = Vec::new();
         self.begin_next(now, &mut effects);
@@ -283,11 +290,19 @@ impl PartitionState {
             Some(rest) => self.queue.push_front(super::messages::ReadBatch { batch: rest, permit }),
             None => drop(permit),
         }
-        let Some((first, _)) = batch.entries.first() else { return };
-        let rules = Arc::clone(self.history.at(*first));
+        let mut batch = batch;
         let from = self.begun.as_ref().map(|progress| progress.position);
-        let mut marks = self.begun.take().map(|progress| progress.marks).unwrap_or_default();
-        let (clicks, chains) = group(batch.entries, &mut marks);
+        let mut marks = self.begun.as_ref().map(|progress| progress.marks.clone()).unwrap_or_default();
+        if let Err(gap) = arrivals::admit(&mut batch, from, &mut marks) {
+            self.queue.clear();
+            self.gap = Some(gap);
+        }
+        // All of it came before: the next batch that holds something new moves the place on.
+        let Some((first, _)) = batch.entries.first() else {
+            return self.begin_next(now, effects);
+        };
+        let rules = Arc::clone(self.history.at(*first));
+        let (clicks, chains) = group(batch.entries);
         let to = PartitionProgress { position: batch.end, marks };
         self.begun = Some(to.clone());
         let terms = Terms {
@@ -333,10 +348,11 @@ impl PartitionState {
         if at == batch.entries.len() {
             return (batch, None);
         }
-        let rest = LogBatch { entries: batch.entries.split_off(at), ..batch };
+        let arrivals = batch.arrivals.as_mut().map(|arrivals| arrivals.split_off(at));
+        let rest = LogBatch { entries: batch.entries.split_off(at), arrivals, ..batch };
         batch.more = true;
-        if let Some((position, entry)) = batch.entries.last() {
-            batch.end = LogPosition { through: *position, run: run_of(entry) };
+        if let Some(end) = batch.place(at.saturating_sub(1)) {
+            batch.end = end;
         }
         (batch, Some(rest))
     }

@@ -82,7 +82,13 @@ impl LogReader for MemoryReader {
         let more = entries.len() - after > entries_max;
         let entries: Vec<_> = entries[after..].iter().take(entries_max).cloned().collect();
         self.after = entries.last().map_or(self.after, |(position, _)| *position);
-        Ok(LogBatch { entries, end: LogPosition { through: self.after, run: self.run }, more })
+        Ok(LogBatch {
+            entries,
+            arrivals: None,
+            history: None,
+            end: LogPosition { through: self.after, run: self.run },
+            more,
+        })
     }
 }
 

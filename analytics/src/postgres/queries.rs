@@ -6,7 +6,6 @@ use super::figures::open_rows;
 use super::millis::PgMillis;
 use super::open::OpenRows;
 use super::rows::{ClickRow, RollupRow};
-use super::write::MarkJson;
 use super::{PostgresClickStore, codes, load};
 use async_trait::async_trait;
 use gonggumoa_core::click::JudgedClick;
@@ -56,9 +55,9 @@ impl ClickQueries for PostgresClickStore {
         load::heads(&mut connection, &ids).await
     }
 
-    async fn complete_through(&self) -> Result<UnixMillis, StoreError> {
+    async fn complete_through(&self, partitions: &[PartitionId]) -> Result<UnixMillis, StoreError> {
         let mut connection = self.pool.acquire().await.map_err(store_error)?;
-        complete_through(&mut connection).await
+        complete_through(&mut connection, partitions).await
     }
 
     async fn clicks(
@@ -88,29 +87,48 @@ impl ClickQueries for PostgresClickStore {
     }
 }
 
-/// The least of all partitions; a partition without a mark holds everything back.
-pub(crate) async fn complete_through(connection: &mut PgConnection) -> Result<UnixMillis, StoreError> {
-    let partitions = sqlx::query_scalar!("SELECT marks FROM click_partitions")
-        .fetch_all(connection)
-        .await
-        .map_err(store_error)?;
+/// The least of these partitions; one without a mark, or that stored nothing, holds everything back.
+pub(crate) async fn complete_through(
+    connection: &mut PgConnection,
+    partitions: &[PartitionId],
+) -> Result<UnixMillis, StoreError> {
+    let numbers: Vec<i32> = partitions.iter().map(|partition| partition.0 as i32).collect();
+    let stored =
+        sqlx::query_scalar!("SELECT marks FROM click_partitions WHERE partition = ANY($1)", &numbers)
+            .fetch_all(connection)
+            .await
+            .map_err(store_error)?;
+    if stored.len() < partitions.len() {
+        return Ok(UnixMillis::MIN);
+    }
     let mut least = None;
-    for marks in partitions {
+    for marks in stored {
         let at = least_mark(marks)?;
         least = Some(least.map_or(at, |least: UnixMillis| least.min(at)));
     }
     Ok(least.unwrap_or(UnixMillis::MIN))
 }
 
-/// The least mark of a partition; one without any is complete through nothing.
+/// The least mark of a partition that counts; one without any is complete through nothing.
 pub(crate) fn least_mark(marks: serde_json::Value) -> Result<UnixMillis, StoreError> {
-    Ok(parse_marks(marks)?.iter().map(|mark| mark.at).min().unwrap_or(UnixMillis::MIN))
+    let counting = parse_marks(marks)?.into_iter().filter(|mark| !mark.superseded);
+    Ok(counting.map(|mark| mark.at).min().unwrap_or(UnixMillis::MIN))
 }
 
 pub(crate) fn parse_marks(marks: serde_json::Value) -> Result<Vec<RunMark>, StoreError> {
-    let marks: Vec<MarkJson> = serde_json::from_value(marks)
-        .map_err(|error| StoreError::Damaged { what: "partition", problem: format!("marks: {error}") })?;
-    Ok(marks.into_iter().map(|mark| RunMark { run: RunId(mark.run), at: UnixMillis(mark.at) }).collect())
+    serde_json::from_value(marks)
+        .map_err(|error| StoreError::Damaged { what: "partition", problem: format!("marks: {error}") })
+}
+
+impl PostgresClickStore {
+    /// The partitions of which something is stored, ascending.
+    pub async fn stored_partitions(&self) -> Result<Vec<PartitionId>, StoreError> {
+        let numbers = sqlx::query_scalar!("SELECT partition FROM click_partitions ORDER BY partition")
+            .fetch_all(&self.pool)
+            .await
+            .map_err(store_error)?;
+        Ok(numbers.into_iter().map(|number| PartitionId(number as u32)).collect())
+    }
 }
 
 pub(crate) async fn progress(

@@ -19,23 +19,14 @@ use gonggumoa_core::ids::{PartitionId, Position};
 use gonggumoa_core::judge::totals::Flag;
 use gonggumoa_core::log::LogPosition;
 use gonggumoa_core::store::{JudgedBatch, PartitionProgress, StoreError};
-use serde::{Deserialize, Serialize};
 use sqlx::{AssertSqlSafe, PgConnection};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Instant;
-use uuid::Uuid;
 
 /// COPY is sent in pieces of about this size: large enough to cost few messages, small enough that the
 /// server starts while the rest is encoded.
 const COPY_PIECE_BYTES: usize = 128 * 1024;
-
-/// One entry of `click_partitions.marks`.
-#[derive(Serialize, Deserialize)]
-pub(crate) struct MarkJson {
-    pub(crate) run: Uuid,
-    pub(crate) at: i64,
-}
 
 /// How the clicks go in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -281,7 +272,6 @@ async fn put_quarantined(
 /// Moves the position from the batch's start to its end; `false` when it is not at the start.
 async fn advance(connection: &mut PgConnection, batch: &JudgedBatch) -> Result<bool, sqlx::Error> {
     let PartitionProgress { position, marks } = &batch.to;
-    let marks: Vec<MarkJson> = marks.iter().map(|mark| MarkJson { run: mark.run.0, at: mark.at.0 }).collect();
     let marks = serde_json::json!(marks);
     let (partition, through, run) = (batch.partition.0 as i32, position.through.0 as i64, position.run.0);
     let done = match batch.from {

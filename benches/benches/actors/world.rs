@@ -160,7 +160,7 @@ impl World {
             self.made += size;
             let end = LogPosition { through: Position(self.made), run: RUN };
             // Neither waits for more: what is measured is work, not rhythm.
-            batches.push_back(LogBatch { entries, end, more: true });
+            batches.push_back(LogBatch { entries, arrivals: None, history: None, end, more: true });
         }
         batches
     }

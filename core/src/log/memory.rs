@@ -120,6 +120,12 @@ impl LogReader for MemoryReader {
         let taken: Vec<_> = entries.iter().skip(from).take(entries_max.max(1)).cloned().collect();
         self.next += taken.len() as u64;
         let end = LogPosition { through: Position(self.next), run: self.log.run };
-        Ok(LogBatch { entries: taken, end, more: self.next < entries.len() as u64 })
+        Ok(LogBatch {
+            entries: taken,
+            arrivals: None,
+            history: None,
+            end,
+            more: self.next < entries.len() as u64,
+        })
     }
 }

@@ -12,12 +12,14 @@
 //! Two sides, two traits. The edge appends through [`ClickSink`]; the judge reads through
 //! [`ClickLog`]. One conformance suite (`conformance`) is passed by every provider.
 
+pub mod arrivals;
 pub mod codec;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 pub mod journal;
 #[cfg(any(test, feature = "conformance"))]
 pub mod memory;
+pub mod partitioning;
 
 use crate::click::{ClickFacts, RawClick};
 use crate::clock::UnixMillis;
@@ -143,6 +145,16 @@ pub enum LogEntry {
     },
 }
 
+impl LogEntry {
+    /// The run that recorded it.
+    pub fn run(&self) -> RunId {
+        match self {
+            Self::Click(click) => click.run,
+            Self::TimeMark { run, .. } | Self::Closing { run } => *run,
+        }
+    }
+}
+
 /// A reader's place, as stored. `run` is the run that holds `through`, so that a store from another
 /// history is noticed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -153,17 +165,47 @@ pub struct LogPosition {
     pub run: RunId,
 }
 
+/// How an entry came into a log that several edges write to. They may send a record again, so a shared log can
+/// hold it twice; see [`arrivals`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Arrival {
+    /// The run that recorded the entry.
+    pub run: RunId,
+    /// Its number there.
+    pub sequence: u64,
+    /// The number of the run's record before it in this partition; 0: it is the first one.
+    pub previous: u64,
+    /// The run before this one on the same edge; told by time marks.
+    pub predecessor: Option<RunId>,
+    /// When the log took it.
+    pub appended_at: UnixMillis,
+}
+
 /// Consecutive entries, at least one.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct LogBatch {
     /// The entries with their positions, ascending. Positions may skip (records that are not ours to
     /// see), never repeat.
     pub entries: Vec<(Position, LogEntry)>,
+    /// One for each entry, in their order, when the log is shared; `None`: the log itself holds every record
+    /// once and none is missing, as a journal does.
+    pub arrivals: Option<Vec<Arrival>>,
+    /// The identity of a shared log, by which its places are named; `None`: a place is named by the run of
+    /// its entry.
+    pub history: Option<RunId>,
     /// The place after them; its `through` is at or after the last entry's position.
     pub end: LogPosition,
     /// Whether more durable entries stood behind it when it was read: a caller that waits between
     /// batches need not.
     pub more: bool,
+}
+
+impl LogBatch {
+    /// The place just after the entry at `index`.
+    pub fn place(&self, index: usize) -> Option<LogPosition> {
+        let (through, entry) = self.entries.get(index)?;
+        Some(LogPosition { through: *through, run: self.history.unwrap_or_else(|| entry.run()) })
+    }
 }
 
 /// Why a log cannot be read.
@@ -199,6 +241,16 @@ pub enum LogError {
         offset: u64,
         /// What is wrong.
         problem: String,
+    },
+    /// A record of ours in a form that this program is too old for: judges are renewed before edges.
+    #[error("{place} holds a record of version {version} at {position}, newer than this program knows")]
+    Newer {
+        /// The partition.
+        place: String,
+        /// Where.
+        position: Position,
+        /// The record's version.
+        version: u8,
     },
     /// The log was closed.
     #[error("the log is closed")]

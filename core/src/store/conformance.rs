@@ -329,23 +329,29 @@ pub async fn pages_follow_each_other(subject: &dyn StoreUnderTest) {
     assert_eq!(found, clicks[..20], "`to` is exclusive");
 }
 
-/// `complete_through` is the least mark of all partitions; one without a mark holds it back.
+/// `complete_through` is the least mark of the partitions asked for; one without a mark holds it back, as does
+/// one that stored nothing; a superseded run does not.
 pub async fn complete_through_is_the_least(subject: &dyn StoreUnderTest) {
-    assert_eq!(subject.queries().complete_through().await.unwrap(), UnixMillis::MIN);
-    for (partition, minutes) in [(0, [9, 4]), (1, [5, 8])] {
-        let mut writer = Writer::new(partition);
-        let mut batch = writer.batch(Vec::new());
-        let mark = |minutes| RunMark {
-            run: crate::ids::RunId::random(),
-            at: START.plus_millis(minutes * MINUTE_MILLIS),
-        };
-        batch.to.marks = minutes.map(mark).to_vec();
+    let of = async |partitions: &[u32]| {
+        let partitions: Vec<PartitionId> = partitions.iter().copied().map(PartitionId).collect();
+        subject.queries().complete_through(&partitions).await.unwrap()
+    };
+    let minutes = |minutes: i64| START.plus_millis(minutes * MINUTE_MILLIS);
+    assert_eq!(of(&[0]).await, UnixMillis::MIN);
+    for (partition, marks) in [(0, [9, 4, 2]), (1, [5, 8, 1])] {
+        let mut batch = Writer::new(partition).batch(Vec::new());
+        batch.to.marks = marks.map(|at| RunMark::new(crate::ids::RunId::random(), minutes(at))).to_vec();
+        let ended = &mut batch.to.marks[2];
+        (ended.superseded, ended.ended_at, ended.sequence) = (true, Some(START), u64::MAX / 2);
         subject.store().store(&batch).await.unwrap();
+        let stored = subject.store().progress(PartitionId(partition)).await.unwrap();
+        assert_eq!(stored, Some(batch.to), "marks come back as they were stored");
     }
-    let least = subject.queries().complete_through().await.unwrap();
-    assert_eq!(least, START.plus_millis(4 * MINUTE_MILLIS));
+    assert_eq!((of(&[0]).await, of(&[1]).await), (minutes(4), minutes(5)));
+    assert_eq!(of(&[0, 1]).await, minutes(4));
+    assert_eq!(of(&[0, 1, 2]).await, UnixMillis::MIN);
     let mut silent = Writer::new(2).batch(Vec::new());
     silent.to.marks.clear();
     subject.store().store(&silent).await.unwrap();
-    assert_eq!(subject.queries().complete_through().await.unwrap(), UnixMillis::MIN);
+    assert_eq!(of(&[0, 1, 2]).await, UnixMillis::MIN);
 }

@@ -25,14 +25,33 @@ use crate::judge::rules::{RulesActivation, RulesSettings, StoredRules};
 use crate::judge::totals::{Flag, GongguHead, Rollup, RollupKey, RollupLevel};
 use crate::log::LogPosition;
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 
-/// The newest time mark of a run.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// How far a run is stored.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct RunMark {
     /// The run.
     pub run: RunId,
     /// Its clicks are stored up to here.
     pub at: UnixMillis,
+    /// Its last record in this partition, in a shared log: one that comes again is not newer, and one that
+    /// does not follow it is a gap. 0 where the log itself keeps each record once.
+    #[serde(default)]
+    pub sequence: u64,
+    /// When nothing more of it was to come: it closed, or another took its place. Kept until no record of it
+    /// can come again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<UnixMillis>,
+    /// Whether another run, or an admin, took its place: it no longer holds `complete_through` back.
+    #[serde(default)]
+    pub superseded: bool,
+}
+
+impl RunMark {
+    /// The mark of a run in a log that keeps each record once.
+    pub fn new(run: RunId, at: UnixMillis) -> Self {
+        Self { run, at, sequence: 0, ended_at: None, superseded: false }
+    }
 }
 
 /// How far a partition is stored.
@@ -40,14 +59,15 @@ pub struct RunMark {
 pub struct PartitionProgress {
     /// Everything up to here is stored.
     pub position: LogPosition,
-    /// The newest marks, one a run that still counts; the least is `complete_through`.
+    /// The newest marks, one a run; the least of those that count is `complete_through`.
     pub marks: Vec<RunMark>,
 }
 
 impl PartitionProgress {
     /// Up to when every click of the partition is stored; `UnixMillis::MIN` before any mark.
     pub fn complete_through(&self) -> UnixMillis {
-        self.marks.iter().map(|mark| mark.at).min().unwrap_or(UnixMillis::MIN)
+        let counting = self.marks.iter().filter(|mark| !mark.superseded);
+        counting.map(|mark| mark.at).min().unwrap_or(UnixMillis::MIN)
     }
 }
 
@@ -175,8 +195,8 @@ pub trait ClickQueries: Send + Sync + 'static {
     ) -> Result<Vec<Rollup>, StoreError>;
     /// Heads of these gonggus; those never clicked are left out.
     async fn heads(&self, gonggu_ids: &[GongguId]) -> Result<Vec<GongguHead>, StoreError>;
-    /// The least `complete_through` of all partitions.
-    async fn complete_through(&self) -> Result<UnixMillis, StoreError>;
+    /// The least `complete_through` of these partitions; `UnixMillis::MIN` when one of them stored nothing yet.
+    async fn complete_through(&self, partitions: &[PartitionId]) -> Result<UnixMillis, StoreError>;
     /// A page of one gonggu's stored clicks with `from <= clicked_at < to`, by (`clicked_at`,
     /// `position`), after the given place; at most `limit`. Adjusted verdicts are not applied here.
     async fn clicks(

@@ -114,7 +114,7 @@ impl Case {
         let mut batch = JudgedBatch {
             partition: PARTITION,
             from: self.stored,
-            to: PartitionProgress { position, marks: vec![RunMark { run, at: TEST_EPOCH }] },
+            to: PartitionProgress { position, marks: vec![RunMark::new(run, TEST_EPOCH)] },
             clicks,
             heads: Vec::new(),
             rollups: Vec::new(),

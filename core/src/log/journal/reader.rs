@@ -223,6 +223,12 @@ impl LogReader for JournalReader {
         }
         let through = entries.last().map_or(Position(self.through), |(position, _)| *position);
         let end = LogPosition { through, run: self.shared.run_holding(through.0) };
-        Ok(LogBatch { entries, end, more: !self.gathered.is_empty() || self.has_more() })
+        Ok(LogBatch {
+            entries,
+            arrivals: None,
+            history: None,
+            end,
+            more: !self.gathered.is_empty() || self.has_more(),
+        })
     }
 }

@@ -112,7 +112,7 @@ impl Writer {
             from: self.stored,
             to: PartitionProgress {
                 position: LogPosition { through, run: self.run },
-                marks: vec![RunMark { run: self.run, at }],
+                marks: vec![RunMark::new(self.run, at)],
             },
             heads: touched.iter().filter_map(|id| self.heads.get(id).cloned()).collect(),
             rollups: self
