@@ -16,8 +16,11 @@
 mod gonggu;
 mod handle;
 mod partition;
+pub mod redis;
 mod root;
 mod rules;
+#[cfg(test)]
+mod testing;
 #[cfg(test)]
 mod tests;
 

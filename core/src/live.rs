@@ -23,8 +23,17 @@ pub struct LiveTotals {
     pub complete_through: UnixMillis,
 }
 
+/// Takes `value` if it is newer than what is held.
+pub fn take_newer(held: &mut Option<LiveTotals>, value: &LiveTotals) -> bool {
+    let newer = held.is_none_or(|held| value.applied_through > held.applied_through);
+    if newer {
+        *held = Some(*value);
+    }
+    newer
+}
+
 /// Shared live totals. Publishing MUST NOT block on a watcher or fail the batch; watchers MAY miss
-/// values in between but MUST see the newest.
+/// values in between but MUST see the newest, and MUST NOT see an older one after it.
 #[async_trait]
 pub trait Counters: Send + Sync + 'static {
     /// Publishes absolute totals, after they are stored.
@@ -32,6 +41,10 @@ pub trait Counters: Send + Sync + 'static {
     /// Watches one gonggu; `None` until the first publication.
     async fn watch(&self, gonggu_id: GongguId) -> watch::Receiver<Option<LiveTotals>>;
 }
+
+/// What every provider must do, as functions that any provider's tests call.
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
 
 /// Counters within one process. Holds only gonggus that somebody watches.
 #[derive(Debug, Default)]
@@ -48,7 +61,7 @@ impl Counters for MemoryCounters {
         }
         for (gonggu_id, value) in totals {
             if let Some(sender) = watched.get(gonggu_id) {
-                sender.send_replace(Some(*value));
+                sender.send_if_modified(|held| take_newer(held, value));
             }
         }
         watched.retain(|_, sender| sender.receiver_count() > 0);
