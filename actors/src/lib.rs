@@ -25,5 +25,6 @@ mod testing;
 mod tests;
 
 pub use handle::{
-    PartitionStatus, PartitionStep, TrackingConfig, TrackingDeps, TrackingError, TrackingHandle, spawn,
+    AssignmentChange, Assignments, PartitionStatus, PartitionStep, TrackingConfig, TrackingDeps,
+    TrackingError, TrackingHandle, spawn,
 };
