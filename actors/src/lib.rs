@@ -15,6 +15,7 @@
 
 mod gonggu;
 mod handle;
+pub mod kafka;
 mod partition;
 pub mod redis;
 mod root;
