@@ -41,7 +41,8 @@ impl KafkaBrokers {
                 ("FACTOR", count.min(3).to_string()),
                 ("MIN_ISR", if count < 3 { "1" } else { "2" }.to_owned()),
             ];
-            let values: Vec<(&str, &str)> = values.iter().map(|(key, value)| (*key, value.as_str())).collect();
+            let values: Vec<(&str, &str)> =
+                values.iter().map(|(key, value)| (*key, value.as_str())).collect();
             let properties = fill(&folder, "kafka.properties", PROPERTIES, &values);
             let properties = properties.to_str().unwrap();
             format(&options, &jars, properties).await;
@@ -63,11 +64,6 @@ impl KafkaBrokers {
     pub(crate) fn brokers(&self) -> String {
         let addresses: Vec<String> = self.ports.iter().map(|port| format!("127.0.0.1:{port}")).collect();
         addresses.join(",")
-    }
-
-    /// The broker that other brokers and clients know by this id.
-    pub(crate) fn index_of(id: i32) -> usize {
-        usize::try_from(id).unwrap() - 1
     }
 
     /// kill -9.
@@ -92,7 +88,8 @@ impl KafkaBrokers {
 
     async fn ready(&mut self, index: usize) {
         // it says so when the controllers have let it serve
-        let said = async |log: &str| log.contains("Kafka Server started").then_some(()).ok_or_else(String::new);
+        let said =
+            async |log: &str| log.contains("Kafka Server started").then_some(()).ok_or_else(String::new);
         self.brokers[index].ready(said).await;
     }
 }
