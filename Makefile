@@ -13,7 +13,7 @@ CONTRACT_EXAMPLES ?= 200
 # Further arguments: make load ARGS="--seconds 10", make test ARGS="-p gonggumoa-core", make bench ARGS="judge"
 ARGS ?=
 
-.PHONY: help run test nightly contract openapi bench load data sqlx sqlx-check fmt lint ci
+.PHONY: help run test nightly chaos contract openapi bench load data sqlx sqlx-check fmt lint ci
 
 help: ## Shows this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -26,6 +26,9 @@ test: ## Installs and starts what the tests need, and runs all of them
 
 nightly: ## The long crash tests: kill -9 under load, KILL_ROUNDS (200) times
 	@KILL_ROUNDS=$(KILL_ROUNDS) .ci/test -p gonggumoa-tests --test it crash $(ARGS)
+
+chaos: ## The long cluster tests: three Kafka brokers and three CQL nodes, killed in turn and at random under load
+	@CHAOS=1 KILL_ROUNDS=$(KILL_ROUNDS) .ci/test -p gonggumoa-tests --test it $(ARGS) -- chaos:: --nocapture --test-threads=1
 
 contract: ## The long contract test: every operation as every role, CONTRACT_EXAMPLES (200) cases a phase
 	@CONTRACT_EXAMPLES=$(CONTRACT_EXAMPLES) .ci/test -p gonggumoa-tests --test it $(ARGS) -- contract:: --nocapture

@@ -50,6 +50,13 @@ postgres_bin_dir() {
   fi
 }
 
+# Kafka and Cassandra want Java 17 or newer.
+java_is_new_enough() {
+  local version
+  version="$(java -version 2>&1 | sed -n 's/.* version "\([0-9]*\).*/\1/p' | head -n 1)"
+  [ -n "$version" ] && [ "$version" -ge 17 ]
+}
+
 # Whether somebody listens on 127.0.0.1 at this port.
 port_is_taken() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 

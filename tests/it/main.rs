@@ -1,7 +1,9 @@
 //! The promises, end to end: each test starts the real binary (or shares one) and asks it over HTTP.
 //!
 //! One file a feature or promise. The binary is `GONGGUMOA_BIN`, else the `gonggumoa` beside this test
-//! in the target folder; `KILL_ROUNDS` (10) sets the rounds of the crash test.
+//! in the target folder; `KILL_ROUNDS` (10) sets the rounds of the crash test. What is
+//! `engines` and `chaos` starts servers of its own: `KAFKA_JARS` and `CASSANDRA_JARS` (`.ci/engines`) say
+//! where their programs are.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod abandoned;
@@ -13,6 +15,7 @@ mod bad_input;
 mod banners;
 mod calendar;
 mod categories;
+mod chaos;
 mod client_address;
 mod commands;
 mod contract;
@@ -20,6 +23,7 @@ mod coupons;
 mod crash;
 mod database_down;
 mod disk_full;
+mod engines;
 mod folders;
 mod forged;
 mod gonggus;

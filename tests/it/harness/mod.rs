@@ -10,6 +10,7 @@ pub(crate) mod api;
 pub(crate) mod catalog;
 pub(crate) mod database;
 pub(crate) mod deployment;
+pub(crate) mod engines;
 pub(crate) mod ledger;
 pub(crate) mod load;
 pub(crate) mod mail;
