@@ -25,6 +25,7 @@ pub mod priority;
 pub mod reviews;
 pub mod secrets;
 pub mod seed;
+pub mod shared_log;
 pub mod subscriptions;
 pub mod telemetry;
 #[cfg(test)]

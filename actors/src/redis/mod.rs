@@ -132,6 +132,14 @@ impl Counters for RedisCounters {
     }
 }
 
+/// Whether this is an address of Redis; nothing is connected to.
+///
+/// # Errors
+/// When it is not; the text repeats nothing of it.
+pub fn check(url: &str) -> Result<(), RedisError> {
+    redis::Client::open(url).map(|_| ()).map_err(|error| RedisError::Address(error.category().to_owned()))
+}
+
 /// The next pause of those between tries.
 fn longer(pause: Duration) -> Duration {
     pause.saturating_mul(2).min(RETRY_PAUSES.1)

@@ -8,12 +8,14 @@
 //! `.env`; secrets are wrapped and never printed, in messages and `Debug` output alike. Values that only a
 //! running deployment can tell (does the database answer?) are not checked here.
 
+mod cluster;
 mod groups;
 mod http;
 mod mail;
 mod reader;
 mod social;
 
+pub use cluster::{ClusterConfig, KafkaSettings, Roles};
 pub use groups::{
     AdminConfig, DatabaseConfig, JournalConfig, JwtAlgorithm, LogConfig, LogFormat, RetentionConfig,
     RulesConfig, RushConfig, TokenConfig, check_email, check_password,
@@ -37,6 +39,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Where the catalog and the clicks are stored.
     pub database: DatabaseConfig,
+    /// What this process does, and the engines it shares.
+    pub cluster: ClusterConfig,
     /// The HTTP side.
     pub http: HttpConfig,
     /// Outgoing mail.
@@ -140,11 +144,11 @@ impl Config {
     /// Reads the given variables and nothing else.
     pub fn from_variables(variables: BTreeMap<String, String>) -> Result<Self, ConfigError> {
         let mut reader = Reader::new(variables);
-        refuse_other_shapes(&mut reader);
         let http = HttpConfig::read(&mut reader);
         let config = Self {
             data_dir: reader.value("DATA_DIR", PathBuf::from("data"), "./data", |text| Ok(text.into())),
             database: DatabaseConfig::read(&mut reader),
+            cluster: ClusterConfig::read(&mut reader),
             mail: MailConfig::read(&mut reader, &http),
             http,
             tokens: TokenConfig::read(&mut reader),
@@ -174,30 +178,6 @@ impl Config {
         }
         reader.finish(config)
     }
-}
-
-/// Settings of deployments on several machines: taking them silently would look as if they worked.
-fn refuse_other_shapes(reader: &mut Reader) {
-    for name in ["KAFKA_BROKERS", "SCYLLA_NODES", "REDIS_URL"] {
-        if reader.text(name).is_some() {
-            let text = "is set, but this build serves one machine only: its log is the file journal, its \
-                        store PostgreSQL, its counters memory; unset it";
-            reader.problem(name, text, "");
-        }
-    }
-    reader.value("ROLES", (), "all", |text| {
-        let mut roles = reader::list(text, |role| match role {
-            "all" | "edge" | "judge" | "api" => Ok(role.to_owned()),
-            _ => Err("is not a role".to_owned()),
-        })?;
-        roles.sort();
-        roles.dedup();
-        if roles.iter().any(|role| role == "all") || roles == ["api", "edge", "judge"] {
-            Ok(())
-        } else {
-            Err("must be all (edge, judge and api together): this build serves one machine only".to_owned())
-        }
-    });
 }
 
 fn nearest_env_file() -> Option<PathBuf> {

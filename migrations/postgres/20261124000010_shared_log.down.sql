@@ -1,0 +1,2 @@
+DROP TABLE retired_runs;
+DROP TABLE log_epochs;
