@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// How long a start asks for a broker's answer before it says that there is none.
-const ANSWER_DEADLINE: Duration = Duration::from_secs(15);
+const ANSWER_DEADLINE: Duration = Duration::from_secs(10);
 /// One question; asked again until the deadline, so that a refusal is told as soon as it is known.
 const QUESTION_TIMEOUT: Duration = Duration::from_secs(3);
 /// Copies of each record, where there are brokers enough: one may die while another is away for maintenance.
