@@ -19,9 +19,24 @@
 //! alarm tells when half of that time has gone by for a record that is not stored.
 
 mod config;
+mod dead_letters;
 mod error;
 mod events;
+mod lag;
+mod lanes;
+mod log;
+pub mod membership;
+mod reader;
 pub mod record;
+pub mod topics;
 
 pub use config::KafkaConfig;
 pub use error::KafkaError;
+pub use lag::PartitionLag;
+pub use log::{KafkaLog, LogEpoch};
+pub use topics::ClusterFacts;
+
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
