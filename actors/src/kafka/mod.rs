@@ -21,7 +21,12 @@
 mod config;
 mod error;
 mod events;
+pub(crate) mod gapless;
+#[cfg(test)]
+pub(crate) mod probe;
+pub mod publisher;
 pub mod record;
+pub mod schema;
 
 pub use config::KafkaConfig;
 pub use error::KafkaError;
