@@ -22,6 +22,8 @@ use uuid::Uuid;
 const DEADLINE: Duration = Duration::from_secs(30);
 const HISTORY: RunId = RunId(Uuid::from_u128(0xabcd));
 const PARTITIONS: u32 = 3;
+/// When the log takes records in these tests: after any clock's time, so that no time is changed.
+const LATER: UnixMillis = UnixMillis(4_000_000_000_000);
 
 fn run(number: u128) -> RunId {
     RunId(Uuid::from_u128(number))
@@ -63,8 +65,7 @@ fn judged(partition: &[Vec<u8>], batch_entries: usize) -> Vec<LogEntry> {
         let first = (index * batch_entries) as u64;
         let (mut entries, mut arrived) = (Vec::new(), Vec::new());
         for (offset, bytes) in (first..).zip(records) {
-            let (entry, arrival) =
-                record::decode(bytes).unwrap().arrived(UnixMillis(TEST_EPOCH.0 + 1_000_000));
+            let (entry, arrival) = record::decode(bytes).unwrap().arrived(LATER);
             entries.push((Position::in_epoch(1, offset), entry));
             arrived.push(arrival);
         }
@@ -85,4 +86,16 @@ fn of_partition(journal: &[(Position, LogEntry)], partition: PartitionId) -> Vec
         LogEntry::TimeMark { .. } | LogEntry::Closing { .. } => true,
     };
     journal.iter().map(|(_, entry)| entry).filter(|entry| belongs(entry)).cloned().collect()
+}
+
+/// Whether both are the same, in few words if not.
+fn assert_same(partition: PartitionId, taken: &[LogEntry], recorded: &[LogEntry]) {
+    let differs = taken.iter().zip(recorded).position(|(taken, recorded)| taken != recorded);
+    let lengths = (taken.len(), recorded.len());
+    assert!(
+        taken == recorded,
+        "partition {partition}: {lengths:?} taken and recorded, first difference at {differs:?}: {:?} and {:?}",
+        differs.map(|index| &taken[index]),
+        differs.map(|index| &recorded[index]),
+    );
 }

@@ -42,7 +42,7 @@ async fn restarts_leave_no_gap_and_nothing_twice_on_a_real_broker() {
     let (partitions, topics) = partitions.await.unwrap();
     for (partition, records) in (0..).map(PartitionId).zip(partitions) {
         let values: Vec<Vec<u8>> = records.into_iter().map(|record| record.value).collect();
-        assert_eq!(judged(&values, 50), of_partition(&recorded, partition));
+        assert_same(partition, &judged(&values, 50), &of_partition(&recorded, partition));
     }
     topics.delete().await;
 }

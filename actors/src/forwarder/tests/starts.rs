@@ -43,7 +43,7 @@ async fn drained(edge: &Edge, handle: ForwarderHandle) -> LogPosition {
 
 fn assert_judged_once(broker: &Broker, journal: &[(Position, LogEntry)]) {
     for (partition, records) in (0..).map(PartitionId).zip(broker.partitions()) {
-        assert_eq!(judged(&records, 50), of_partition(journal, partition));
+        assert_same(partition, &judged(&records, 50), &of_partition(journal, partition));
     }
 }
 
