@@ -76,8 +76,9 @@ pub struct ForwarderConfig {
     pub log: LogIdentity,
     /// How it is divided.
     pub partitioning: Partitioning,
-    /// Where the journal was already judged to by this machine itself, when there is no place file yet; `None`: it
-    /// was not, and is forwarded from its first record on.
+    /// How far this machine judged its journal by itself, when it becomes an edge and there is no place file yet:
+    /// what the store says of partition 0 in epoch 0, if that run is of this journal (`Journal::has_run`). `None`:
+    /// the journal is forwarded from its first record on.
     pub begin_after: Option<LogPosition>,
     /// Records under way, at most: half a second of 100,000 clicks a second.
     pub in_flight_records_max: usize,

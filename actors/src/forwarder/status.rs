@@ -70,6 +70,7 @@ pub(super) struct LagAlarm {
 
 impl LagAlarm {
     pub(super) fn new(after: Duration) -> Self {
+        metrics::gauge!("forwarder_lag_alarm").set(0.0);
         Self { after, raised: false }
     }
 

@@ -102,7 +102,7 @@ impl Task {
     /// With one producer, until a fault; `Ok`: everything in the closed journal has arrived.
     async fn session(&mut self) -> Result<(), Fault> {
         let place = self.window.reached().place();
-        let mut reader = self.journal.reader(JOURNAL_PARTITION, place).await.map_err(unreadable)?;
+        let mut reader = self.journal.reader(JOURNAL_PARTITION, place).await.map_err(|error| unreadable(&error))?;
         let mut producer = (self.make_producer)()?;
         self.move_along(reader.as_mut(), producer.as_mut()).await
     }
@@ -131,7 +131,7 @@ impl Task {
                     match batch {
                         Ok(batch) => self.window.accept(batch.entries)?,
                         Err(LogError::Closed) => closed = true,
-                        Err(error) => return Err(unreadable(error)),
+                        Err(error) => return Err(unreadable(&error)),
                     }
                 }
                 _ = ticks.tick() => {
@@ -209,9 +209,9 @@ impl Task {
     }
 }
 
-fn unreadable(error: LogError) -> Fault {
+fn unreadable(error: &LogError) -> Fault {
     let mut text = format!("the journal cannot be read: {error}");
-    let mut source = std::error::Error::source(&error);
+    let mut source = std::error::Error::source(error);
     while let Some(cause) = source {
         text.push_str(&format!(": {cause}"));
         source = cause.source();

@@ -155,6 +155,7 @@ async fn what_was_judged_by_the_machine_itself_is_not_sent() {
     let (mut edge, broker) = (Edge::new(), Broker::new(PARTITIONS, 40));
     edge.click(50).await;
     let judged_through = edge.journal.durable_position();
+    assert!(edge.journal.has_run(judged_through.run) && !edge.journal.has_run(run(5)));
     edge.click(20).await;
     let begin = ForwarderConfig { begin_after: Some(judged_through), ..config(edge.folder.path()) };
     drop(start_with(&edge, &broker, begin).await.unwrap());
