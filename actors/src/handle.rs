@@ -2,13 +2,14 @@
 
 use crate::root::{Root, RootArguments, RootMessage};
 use gonggumoa_core::clock::UnixMillis;
-use gonggumoa_core::ids::{PartitionId, Position};
+use gonggumoa_core::ids::{PartitionId, Position, RunId};
 use gonggumoa_core::judge::rules::RulesSettings;
+use gonggumoa_core::judged::JudgedPublisher;
 use gonggumoa_core::live::Counters;
 use gonggumoa_core::log::ClickLog;
 use gonggumoa_core::store::{ClickStore, PartitionProgress};
 use ractor::{Actor, ActorRef};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -33,7 +34,8 @@ pub struct TrackingConfig {
     pub awake_gonggus_max: usize,
     /// Clicks a second above which a partition gives way to the edge, see `partition::rhythm`.
     pub rush_clicks_per_second: u64,
-    /// How long it gives way at most before it is level again. Zero: never.
+    /// How long it gives way at most before it is level again. Zero: never, as is right for a judge with no
+    /// edge in its process.
     pub rush_pause_max: Duration,
     /// Entries that it may fall behind by while it gives way: a part of what the log has room for.
     pub rush_backlog_max: u64,
@@ -85,6 +87,10 @@ pub struct TrackingDeps {
     pub counters: Arc<dyn Counters>,
     /// The rules as configured now; a version is made of them if they differ from the one in force.
     pub rules: RulesSettings,
+    /// Who else is told each verdict, before it is stored.
+    pub publisher: Option<Arc<dyn JudgedPublisher>>,
+    /// Runs that an admin says are over: in a shared log they no longer hold `complete_through` back.
+    pub retired: watch::Receiver<Arc<BTreeSet<RunId>>>,
     /// Called before each fold, to make it fail.
     #[cfg(test)]
     pub(crate) hook: Option<crate::gonggu::FoldHook>,
@@ -145,6 +151,13 @@ pub enum PartitionStep {
         /// Why.
         problem: String,
     },
+    /// What follows in its log cannot be judged (a missing record, one of a newer version, a place that the
+    /// log does not hold): all before it is stored. It rests until it is assigned anew or the process starts
+    /// again; the other partitions go on.
+    Stopped {
+        /// Why.
+        problem: String,
+    },
     /// Failed; will be opened again.
     Restarting {
         /// What failed.
@@ -152,6 +165,16 @@ pub enum PartitionStep {
     },
     /// Everything in the closed log is stored.
     Drained,
+}
+
+impl PartitionStep {
+    /// Whether the partition ended for good: it is not opened again while it stays assigned.
+    pub(crate) fn is_final(&self) -> bool {
+        match self {
+            Self::Refused { .. } | Self::Stopped { .. } | Self::Drained => true,
+            Self::Opening | Self::Running | Self::Restarting { .. } => false,
+        }
+    }
 }
 
 /// A partition's place and health.
@@ -171,7 +194,34 @@ pub struct PartitionStatus {
     pub batches_stored: u64,
 }
 
+impl PartitionStatus {
+    pub(crate) fn opening() -> Self {
+        Self {
+            step: PartitionStep::Opening,
+            progress: None,
+            live_gonggus: 0,
+            awake_gonggus: 0,
+            restarts: 0,
+            batches_stored: 0,
+        }
+    }
+}
+
 pub(crate) type StatusMap = BTreeMap<PartitionId, PartitionStatus>;
+
+/// What the statuses add up to, for metrics.
+pub(crate) fn measure(statuses: &StatusMap) {
+    let sum = |of: fn(&PartitionStatus) -> usize| statuses.values().map(of).sum::<usize>() as f64;
+    metrics::gauge!("judge_live_gonggus").set(sum(|status| status.live_gonggus));
+    metrics::gauge!("judge_awake_gonggus").set(sum(|status| status.awake_gonggus));
+    let stopped = sum(|status| usize::from(matches!(status.step, PartitionStep::Stopped { .. })));
+    metrics::gauge!("judge_partitions_stopped").set(stopped);
+    metrics::gauge!("judge_partitions").set(statuses.len() as f64);
+    let progress = statuses.values().filter_map(|status| status.progress.as_ref());
+    if let Some(through) = progress.map(PartitionProgress::complete_through).min() {
+        metrics::gauge!("judge_complete_through_seconds").set(through.0 as f64 / 1_000.0);
+    }
+}
 
 /// A cheap handle on the judging side.
 #[derive(Clone)]
@@ -180,32 +230,24 @@ pub struct TrackingHandle {
     status: watch::Receiver<StatusMap>,
 }
 
-/// Starts the actors on the runtime of the caller.
+/// Starts the actors on the runtime of the caller. The status shows the partitions that are ours, and no others.
 ///
 /// # Errors
 /// When the actor system itself refuses; a log or store that cannot be reached is not an error but a
 /// status: it is tried again.
-pub async fn spawn(config: TrackingConfig, deps: TrackingDeps) -> Result<TrackingHandle, TrackingError> {
-    let statuses = deps
-        .log
-        .partitions()
-        .into_iter()
-        .map(|id| {
-            (
-                id,
-                PartitionStatus {
-                    step: PartitionStep::Opening,
-                    progress: None,
-                    live_gonggus: 0,
-                    awake_gonggus: 0,
-                    restarts: 0,
-                    batches_stored: 0,
-                },
-            )
-        })
-        .collect();
+pub async fn spawn(
+    config: TrackingConfig,
+    deps: TrackingDeps,
+    assignments: Assignments,
+) -> Result<TrackingHandle, TrackingError> {
+    let statuses = match &assignments {
+        Assignments::All => {
+            deps.log.partitions().into_iter().map(|id| (id, PartitionStatus::opening())).collect()
+        }
+        Assignments::Changing(_) => StatusMap::new(),
+    };
     let (sender, status) = watch::channel(statuses);
-    let arguments = RootArguments { config, deps, status: Arc::new(sender) };
+    let arguments = RootArguments { config, deps, status: Arc::new(sender), assignments };
     let (root, _) =
         Actor::spawn(None, Root, arguments).await.map_err(|error| TrackingError::Spawn(error.to_string()))?;
     Ok(TrackingHandle { root, status })
@@ -253,10 +295,8 @@ impl TrackingHandle {
     /// Waits until all that is in the closed log is stored, then stops the actors. False when the
     /// deadline came first: what is not stored stays in the log for the next start.
     pub async fn drain(&self, deadline: Duration) -> bool {
-        // A partition that refused will never drain: nothing to wait for.
-        let ended = |status: &PartitionStatus| {
-            matches!(status.step, PartitionStep::Drained | PartitionStep::Refused { .. })
-        };
+        // A partition that refused or stopped will never drain: nothing to wait for.
+        let ended = |status: &PartitionStatus| status.step.is_final();
         let drained = self.wait(deadline, |statuses| statuses.values().all(ended)).await
             && self.status.borrow().values().all(|status| status.step == PartitionStep::Drained);
         let _ = self.root.get_cell().stop_and_wait(None, Some(Duration::from_secs(1))).await;

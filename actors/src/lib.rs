@@ -24,5 +24,6 @@ mod rules;
 mod tests;
 
 pub use handle::{
-    PartitionStatus, PartitionStep, TrackingConfig, TrackingDeps, TrackingError, TrackingHandle, spawn,
+    AssignmentChange, Assignments, PartitionStatus, PartitionStep, TrackingConfig, TrackingDeps,
+    TrackingError, TrackingHandle, spawn,
 };

@@ -26,10 +26,11 @@ pub(crate) enum RulesLoadError {
 }
 
 /// Reads the history and, if the configured settings differ from the version in force, stores and
-/// activates the next version.
+/// activates the next version. The store holds the partition through `stored_through`.
 pub(crate) async fn history(
     deps: &TrackingDeps,
     partition: PartitionId,
+    stored_through: Position,
 ) -> Result<RulesHistory, RulesLoadError> {
     let configured = deps.store.put_rules(&deps.rules).await?;
     let mut activations = deps.store.activations(partition).await?;
@@ -40,7 +41,8 @@ pub(crate) async fn history(
             None => Position(0),
             Some(last) => {
                 let end = deps.log.durable_end(partition).await?;
-                Position(end.0.max(last.from.0) + 1)
+                // A shared log that begins anew may end before what was stored of the one before it.
+                Position(end.max(last.from).max(stored_through).0 + 1)
             }
         };
         let stored =

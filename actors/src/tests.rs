@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use crate::handle::{PartitionStep, TrackingConfig, TrackingDeps, TrackingHandle, spawn};
+use crate::handle::{Assignments, PartitionStep, TrackingConfig, TrackingDeps, TrackingHandle, spawn};
 use gonggumoa_core::click::testing::{ClickBuilder, TEST_EPOCH};
 use gonggumoa_core::click::{HeldReason, RawClick, Verdict};
 use gonggumoa_core::ids::{GongguId, PartitionId, Position, RunId};
@@ -16,6 +16,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
+use tokio::sync::watch;
 use uuid::Uuid;
 
 mod resting;
@@ -63,9 +64,11 @@ impl World {
             store: Arc::new(self.store.clone()),
             counters: Arc::<MemoryCounters>::clone(&self.counters),
             rules: self.rules.clone(),
+            publisher: None,
+            retired: watch::channel(Arc::default()).1,
             hook: self.hook.clone(),
         };
-        spawn(self.config.clone(), deps).await.expect("the actors start")
+        spawn(self.config.clone(), deps, Assignments::All).await.expect("the actors start")
     }
 
     /// Judges the whole log as it is now.

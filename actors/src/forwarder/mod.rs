@@ -42,7 +42,6 @@ mod task;
 mod tests;
 mod window;
 
-pub use place::LogIdentity;
 pub use status::{ForwarderStatus, ForwarderStep};
 
 use self::chain::Chain;
@@ -50,7 +49,7 @@ use self::place::{PlaceError, PlaceFile, StoredPlace};
 use self::producer::MakeProducer;
 use self::task::Task;
 use self::window::Reached;
-use crate::kafka::KafkaConfig;
+use crate::kafka::{KafkaConfig, LogEpoch};
 use crate::kafka::gapless::{self, GaplessLimits};
 use gonggumoa_core::clock::Clock;
 use gonggumoa_core::ids::{PartitionId, Position, RunId};
@@ -73,7 +72,7 @@ pub struct ForwarderConfig {
     /// The folder of the place file: `DATA_DIR`. It stays with the journal; one without the other is refused.
     pub folder: PathBuf,
     /// Which life of the shared log is written to.
-    pub log: LogIdentity,
+    pub log: LogEpoch,
     /// How it is divided.
     pub partitioning: Partitioning,
     /// How far this machine judged its journal by itself, when it becomes an edge and there is no place file yet:
@@ -98,7 +97,7 @@ pub struct ForwarderConfig {
 
 impl ForwarderConfig {
     /// Reasoned defaults.
-    pub fn new(folder: PathBuf, log: LogIdentity, partitioning: Partitioning) -> Self {
+    pub fn new(folder: PathBuf, log: LogEpoch, partitioning: Partitioning) -> Self {
         Self {
             folder,
             log,
@@ -150,15 +149,15 @@ pub enum ForwarderError {
     /// The place belongs to another shared log.
     #[error(
         "{} belongs to log epoch {} of history {}, but the log is epoch {} of history {}; look at KAFKA_LOG_EPOCH",
-        file.display(), found.epoch, found.history, wanted.epoch, wanted.history
+        file.display(), found.number, found.history, wanted.number, wanted.history
     )]
     ForeignLog {
         /// The file.
         file: PathBuf,
         /// What it says.
-        found: LogIdentity,
+        found: LogEpoch,
         /// What is written to now.
-        wanted: LogIdentity,
+        wanted: LogEpoch,
     },
     /// The journal has let go of what comes next.
     #[error(
@@ -333,9 +332,9 @@ async fn begin(
 fn check_log(
     config: &ForwarderConfig,
     path: &std::path::Path,
-    found: LogIdentity,
+    found: LogEpoch,
 ) -> Result<(), ForwarderError> {
-    if found == config.log || found.epoch < config.log.epoch {
+    if found == config.log || found.number < config.log.number {
         return Ok(());
     }
     Err(ForwarderError::ForeignLog { file: path.to_owned(), found, wanted: config.log })

@@ -17,6 +17,7 @@
 
 use super::chain::Chain;
 use super::window::Reached;
+use crate::kafka::LogEpoch;
 use gonggumoa_core::ids::{Position, RunId};
 use parking_lot::Mutex;
 use std::fmt::Write as _;
@@ -33,19 +34,10 @@ const TITLE: &str = "gonggumoa forwarder place 1";
 /// A place with 100,000 partitions takes less; anything longer is not one.
 const BYTES_MAX: u64 = 4 << 20;
 
-/// The shared log's life that a place belongs to.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct LogIdentity {
-    /// Its number.
-    pub epoch: u16,
-    /// Its random name.
-    pub history: RunId,
-}
-
 /// What the file holds.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct StoredPlace {
-    pub(super) log: LogIdentity,
+    pub(super) log: LogEpoch,
     pub(super) reached: Reached,
 }
 
@@ -114,7 +106,7 @@ fn render(place: &StoredPlace) -> String {
     let name = |run: Option<RunId>| run.map_or_else(|| "-".to_owned(), |run| run.to_string());
     let mut text = format!(
         "{TITLE}\nlog {} {}\nthrough {through} {} {}\nlasts",
-        place.log.epoch,
+        place.log.number,
         place.log.history,
         name(chain.run),
         name(chain.predecessor),
@@ -169,8 +161,8 @@ fn parse(bytes: &[u8]) -> Result<StoredPlace, String> {
         lasts: lasts.iter().map(|last| number(last)).collect::<Result<_, _>>()?,
     };
     Ok(StoredPlace {
-        log: LogIdentity {
-            epoch: u16::try_from(number(epoch)?).map_err(|_| format!("{epoch} is not an epoch"))?,
+        log: LogEpoch {
+            number: u16::try_from(number(epoch)?).map_err(|_| format!("{epoch} is not an epoch"))?,
             history: parse_run(history)?.ok_or("its log has no name")?,
         },
         reached: Reached { through: Position(number(through)?), chain },

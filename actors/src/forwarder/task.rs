@@ -1,10 +1,11 @@
 //! The shell round the window: reads, sends, keeps the place, and begins again after a fault.
 
-use super::place::{LogIdentity, PlaceFile, StoredPlace};
+use super::place::{PlaceFile, StoredPlace};
 use super::producer::{Fault, MakeProducer, RawProducer};
 use super::status::{ForwarderStatus, ForwarderStep, LagAlarm};
 use super::window::{Limits, Window};
 use super::{ForwarderConfig, JOURNAL_PARTITION, READER_NAME};
+use crate::kafka::LogEpoch;
 use gonggumoa_core::clock::Clock;
 use gonggumoa_core::log::{ClickLog, LogError, LogReader};
 use std::sync::Arc;
@@ -24,7 +25,7 @@ pub(super) struct Task {
     clock: Arc<dyn Clock>,
     make_producer: MakeProducer,
     file: PlaceFile,
-    log: LogIdentity,
+    log: LogEpoch,
     window: Window,
     /// What the file says.
     stored: StoredPlace,

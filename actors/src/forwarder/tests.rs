@@ -7,9 +7,8 @@ mod model;
 mod real;
 mod starts;
 
-use super::place::LogIdentity;
 use super::{ForwarderConfig, Partitioning};
-use crate::kafka::record;
+use crate::kafka::{LogEpoch, record};
 use gonggumoa_core::click::testing::{ClickBuilder, TEST_EPOCH};
 use gonggumoa_core::clock::UnixMillis;
 use gonggumoa_core::ids::{GongguId, PartitionId, Position, RunId};
@@ -34,7 +33,7 @@ fn three() -> Partitioning {
 }
 
 fn config(folder: &Path) -> ForwarderConfig {
-    let log = LogIdentity { epoch: 1, history: HISTORY };
+    let log = LogEpoch { number: 1, history: HISTORY };
     ForwarderConfig {
         read_entries_max: 7,
         place_interval: Duration::ZERO,

@@ -32,6 +32,15 @@ const OURS: [&str; 20] = [
     "retries",
     "transactional.id",
 ];
+/// Of the settings that are given, those that only a member of a group understands.
+pub(super) const OF_MEMBERS: [&str; 6] = [
+    "group.instance.id",
+    "group.protocol",
+    "group.remote.assignor",
+    "heartbeat.interval.ms",
+    "max.poll.interval.ms",
+    "session.timeout.ms",
+];
 /// Kafka allows no other characters in a topic's name.
 fn topic_character(character: char) -> bool {
     character.is_ascii_alphanumeric() || matches!(character, '.' | '_' | '-')
@@ -45,7 +54,8 @@ pub struct KafkaConfig {
     /// `KAFKA_BROKERS`: some of the brokers, `host:port`, separated by commas.
     pub brokers: String,
     /// `KAFKA_CLIENT`: further settings of the client library, by their own names, for every connection:
-    /// `security.protocol`, `sasl.*`, `ssl.*`.
+    /// `security.protocol`, `sasl.*`, `ssl.*`. Those of a group's member (`group.protocol`, `session.timeout.ms`)
+    /// reach the [membership](super::membership) only.
     pub client: BTreeMap<String, String>,
     /// `KAFKA_TOPIC_PREFIX`: put before the names of all topics, so that two installations can share a cluster.
     pub topic_prefix: String,
@@ -143,7 +153,9 @@ impl KafkaConfig {
             // Filtered by our own log's level.
             .set_log_level(RDKafkaLogLevel::Info);
         for (name, value) in &self.client {
-            config.set(name, value);
+            if !OF_MEMBERS.contains(&name.as_str()) {
+                config.set(name, value);
+            }
         }
         config
     }

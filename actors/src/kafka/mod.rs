@@ -19,14 +19,29 @@
 //! alarm tells when half of that time has gone by for a record that is not stored.
 
 mod config;
+mod dead_letters;
 mod error;
 mod events;
 pub(crate) mod gapless;
+mod lag;
+mod lanes;
+mod log;
+pub mod membership;
 #[cfg(test)]
 pub(crate) mod probe;
 pub mod publisher;
+mod reader;
 pub mod record;
 pub mod schema;
+pub mod topics;
 
 pub use config::KafkaConfig;
 pub use error::KafkaError;
+pub use lag::PartitionLag;
+pub use log::{KafkaLog, LogEpoch};
+pub use topics::ClusterFacts;
+
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;

@@ -1,57 +1,30 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
-//! Topics of one test on the broker that `TEST_KAFKA_BROKERS` names, and all that stands in them.
+//! Topics of one test, and all that stands in them as a consumer without any of our code finds it.
 
-use super::KafkaConfig;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
-use rdkafka::client::DefaultClientContext;
+use super::{KafkaConfig, testing, topics};
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::{Headers, Message};
 use rdkafka::{Offset, TopicPartitionList};
-use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
-use uuid::Uuid;
 
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// `clicks.raw` and `clicks.judged` under a prefix of their own.
+/// The topics of one test, made as a start makes them.
 pub(crate) struct TestTopics {
     pub(crate) config: KafkaConfig,
-    admin: AdminClient<DefaultClientContext>,
 }
 
 impl TestTopics {
     /// `None` when no broker is given, which only a developer's own machine may do.
     pub(crate) async fn create(partitions: u32) -> Option<Self> {
-        let Ok(brokers) = std::env::var("TEST_KAFKA_BROKERS") else {
-            assert!(std::env::var("CI").is_err(), "TEST_KAFKA_BROKERS must be set in CI");
-            #[expect(clippy::print_stderr, reason = "the only place where a skipped test can say so")]
-            {
-                eprintln!("skipped: TEST_KAFKA_BROKERS is not set");
-            }
-            return None;
-        };
-        let mut config = KafkaConfig::new(brokers);
-        config.topic_prefix = format!("test-{}.", Uuid::new_v4().simple());
-        config.partitions = NonZeroU32::new(partitions).unwrap();
-        let admin: AdminClient<_> =
-            ClientConfig::new().set("bootstrap.servers", &config.brokers).create().unwrap();
-        let names = [config.raw_topic(), config.judged_topic()];
-        let new = names.iter().map(|name| {
-            NewTopic::new(name, partitions as i32, TopicReplication::Fixed(1))
-                .set("message.timestamp.type", "LogAppendTime")
-        });
-        let new: Vec<_> = new.collect();
-        for created in admin.create_topics(&new, &AdminOptions::new()).await.unwrap() {
-            created.unwrap();
-        }
-        Some(Self { config, admin })
+        let config = testing::test_config(partitions)?;
+        topics::prepare(&config).await.unwrap();
+        Some(Self { config })
     }
 
     pub(crate) async fn delete(self) {
-        let names = [self.config.raw_topic(), self.config.judged_topic()];
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        self.admin.delete_topics(&names, &AdminOptions::new()).await.unwrap();
+        testing::remove(&self.config).await;
     }
 }
 

@@ -39,4 +39,10 @@ pub(crate) enum PartitionMessage {
     Failed(String),
     /// It can never run as things are; the partition ends for good.
     Refused(String),
+    /// What the log holds next cannot be judged; once all before it is stored, the partition ends for good.
+    NoMore(String),
+    /// A judged batch can never be stored; the partition ends for good, at once.
+    Stopped(String),
+    /// It goes to somebody else: what has been read is stored, then the partition ends.
+    Leave,
 }

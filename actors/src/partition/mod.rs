@@ -16,7 +16,7 @@ pub(crate) use messages::PartitionMessage;
 pub(crate) use tasks::{error_chain, retrying};
 
 use crate::gonggu::{Fold, Gonggu, GongguArguments, GongguContext};
-use crate::handle::{PartitionStep, StatusMap, TrackingConfig, TrackingDeps};
+use crate::handle::{PartitionStatus, PartitionStep, StatusMap, TrackingConfig, TrackingDeps, measure};
 use batch::Map;
 use gonggumoa_core::clock::UnixMillis;
 use gonggumoa_core::ids::{GongguId, PartitionId, Position};
@@ -28,7 +28,7 @@ use state::{Effect, PartitionState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 
 pub(crate) struct Partition;
 
@@ -37,6 +37,8 @@ pub(crate) struct PartitionArguments {
     pub(crate) config: TrackingConfig,
     pub(crate) deps: TrackingDeps,
     pub(crate) status: Arc<watch::Sender<StatusMap>>,
+    /// Whether this is one of a log's partitions that several processes share out.
+    pub(crate) is_shared: bool,
 }
 
 struct Child {
@@ -55,6 +57,8 @@ pub(crate) struct PartitionShell {
     gonggus: Map<ActorId, GongguId>,
     /// Aborted when the shell is dropped.
     tasks: JoinSet<()>,
+    /// The one of them that reads the log.
+    reader: Option<AbortHandle>,
     started: tokio::time::Instant,
 }
 
@@ -90,6 +94,7 @@ impl Actor for Partition {
             children: Map::default(),
             gonggus: Map::default(),
             tasks,
+            reader: None,
             started: tokio::time::Instant::now(),
         })
     }
@@ -111,15 +116,18 @@ impl Actor for Partition {
                 shell.release(after).await;
                 let arguments = &shell.arguments;
                 let (id, config) = (arguments.id, &arguments.config);
-                shell.state = Some(PartitionState::new(id, config, progress, *history, quarantined));
+                let retired = arguments.deps.retired.clone();
+                let opened = PartitionState::new(id, config, progress, *history, quarantined, retired);
+                shell.state = Some(opened);
                 let read = tasks::read(
                     myself.clone(),
                     arguments.id,
                     arguments.deps.clone(),
                     after,
                     arguments.config.clone(),
+                    arguments.is_shared,
                 );
-                shell.tasks.spawn(read);
+                shell.reader = Some(shell.tasks.spawn(read));
                 Vec::new()
             }
             (PartitionMessage::Failed(problem), _) => return Err(problem.into()),
@@ -127,6 +135,16 @@ impl Actor for Partition {
                 tracing::error!(partition.id = %shell.arguments.id, partition.problem = problem,
                     "a partition cannot be judged as things are");
                 shell.update_status(|status| status.step = PartitionStep::Refused { problem });
+                myself.stop(None);
+                Vec::new()
+            }
+            (PartitionMessage::Stopped(problem), _) => {
+                shell.stop(&myself, problem);
+                Vec::new()
+            }
+            (PartitionMessage::NoMore(problem), Some(state)) => state.no_more(problem),
+            (PartitionMessage::Leave, Some(state)) => state.leave(),
+            (PartitionMessage::Leave, None) => {
                 myself.stop(None);
                 Vec::new()
             }
@@ -191,9 +209,8 @@ impl PartitionShell {
                     self.fold(myself, gonggu_id, generation, fold).await?;
                 }
                 Effect::Store(batch) => {
-                    let store = Arc::clone(&self.arguments.deps.store);
-                    let config = self.arguments.config.clone();
-                    self.tasks.spawn(tasks::store(myself.clone(), batch, store, config));
+                    let (deps, config) = (self.arguments.deps.clone(), self.arguments.config.clone());
+                    self.tasks.spawn(tasks::store(myself.clone(), batch, deps, config));
                 }
                 Effect::Announce { progress, totals } => self.announce(progress, &totals).await,
                 Effect::Stop(gonggu_id) => {
@@ -202,6 +219,12 @@ impl PartitionShell {
                         child.actor.stop(None);
                     }
                 }
+                Effect::StopReading => {
+                    if let Some(reader) = self.reader.take() {
+                        reader.abort();
+                    }
+                }
+                Effect::Stopped(problem) => self.stop(myself, problem),
                 Effect::Drained => {
                     self.update_status(|status| status.step = PartitionStep::Drained);
                     myself.stop(None);
@@ -251,24 +274,39 @@ impl PartitionShell {
     async fn announce(&self, progress: PartitionProgress, totals: &[(GongguId, LiveTotals)]) {
         self.release(Some(progress.position)).await;
         self.arguments.deps.counters.publish(totals).await;
-        metrics::gauge!("judge_complete_through_seconds").set(progress.complete_through().0 as f64 / 1_000.0);
         self.update_gonggus();
         self.update_status(|status| {
             status.progress = Some(progress);
             status.batches_stored += 1;
         });
+        measure(&self.arguments.status.borrow());
     }
 
     fn update_gonggus(&self) {
         let (live, awake) = self.state.as_ref().map_or((0, 0), PartitionState::gonggus);
-        metrics::gauge!("judge_live_gonggus").set(live as f64);
-        metrics::gauge!("judge_awake_gonggus").set(awake as f64);
-        self.arguments.status.send_if_modified(|statuses| {
+        let changed = self.arguments.status.send_if_modified(|statuses| {
             let Some(status) = statuses.get_mut(&self.arguments.id) else { return false };
             let is_new = (status.live_gonggus, status.awake_gonggus) != (live, awake);
             (status.live_gonggus, status.awake_gonggus) = (live, awake);
             is_new
         });
+        if changed {
+            measure(&self.arguments.status.borrow());
+        }
+    }
+
+    /// The alarm: this partition ends, and the others go on.
+    fn stop(&mut self, myself: &ActorRef<PartitionMessage>, problem: String) {
+        tracing::error!(partition.id = %self.arguments.id, partition.problem = problem,
+            "a partition stopped: what follows in its log cannot be judged as things are");
+        self.tasks.abort_all();
+        self.update_status(|status| {
+            status.step = PartitionStep::Stopped { problem };
+            status.live_gonggus = 0;
+            status.awake_gonggus = 0;
+        });
+        measure(&self.arguments.status.borrow());
+        myself.stop(None);
     }
 
     async fn release(&self, position: Option<LogPosition>) {
@@ -277,7 +315,7 @@ impl PartitionShell {
         }
     }
 
-    fn update_status(&self, update: impl FnOnce(&mut crate::handle::PartitionStatus)) {
+    fn update_status(&self, update: impl FnOnce(&mut PartitionStatus)) {
         self.arguments.status.send_modify(|statuses| {
             if let Some(status) = statuses.get_mut(&self.arguments.id) {
                 update(status);

@@ -9,20 +9,22 @@
 //! verdicts. A gonggu that is not in memory is loaded only if the batch being stored did not touch it;
 //! otherwise it waits for that batch.
 
-use super::batch::{Chain, Finished, Folding, Group, Map, Stage, Terms, finish, group, load_request};
+use super::batch::{Chain, Finished, Folding, Map, Stage, Terms, finish, load_request};
 use super::residents::Residents;
 use crate::gonggu::Folded;
 use crate::handle::TrackingConfig;
+use begin::fold;
 use gonggumoa_core::clock::UnixMillis;
-use gonggumoa_core::ids::{GongguId, PartitionId, Position};
+use gonggumoa_core::ids::{GongguId, PartitionId, Position, RunId};
 use gonggumoa_core::judge::rules::RulesHistory;
 use gonggumoa_core::judge::state::GongguState;
 use gonggumoa_core::live::LiveTotals;
-use gonggumoa_core::log::LogBatch;
-use gonggumoa_core::log::arrivals::{self, Gap};
 use gonggumoa_core::store::{JudgedBatch, LoadRequest, PartitionProgress};
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
+use tokio::sync::watch;
+
+mod begin;
 
 /// A gonggu that failed this often on one click, even as a quarantined one, cannot be helped.
 const FAILURES_MAX: u32 = 3;
@@ -39,8 +41,12 @@ pub(crate) enum Effect {
     Announce { progress: PartitionProgress, totals: Vec<(GongguId, LiveTotals)> },
     /// Stop the actor of this gonggu; everything it did is stored.
     Stop(GongguId),
-    /// The closed log is stored to its end.
+    /// Read no further.
+    StopReading,
+    /// All that was to be judged is stored: the closed log, or what was read before the partition leaves.
     Drained,
+    /// All that can be judged is stored; this is why there is no more.
+    Stopped(String),
 }
 
 /// A gonggu that has failed beyond help.
@@ -62,8 +68,10 @@ pub(crate) struct PartitionState {
     stored: Option<PartitionProgress>,
     /// Where the newest batch that was begun ends, with its marks.
     begun: Option<PartitionProgress>,
-    /// A record is missing from the log: nothing behind it is judged.
-    gap: Option<Gap>,
+    /// Why nothing further is judged: a record is missing, or cannot be read.
+    stopping: Option<String>,
+    /// Runs that an admin says are over.
+    retired: watch::Receiver<Arc<BTreeSet<RunId>>>,
     residents: Residents,
     quarantined: Arc<BTreeSet<Position>>,
     failures: Map<(GongguId, Position), u32>,
@@ -78,6 +86,7 @@ impl PartitionState {
         progress: Option<PartitionProgress>,
         history: RulesHistory,
         quarantined: impl IntoIterator<Item = Position>,
+        retired: watch::Receiver<Arc<BTreeSet<RunId>>>,
     ) -> Self {
         Self {
             partition,
@@ -87,7 +96,8 @@ impl PartitionState {
             folded: None,
             storing: None,
             begun: progress.clone(),
-            gap: None,
+            stopping: None,
+            retired,
             stored: progress,
             residents: Residents::new(config),
             quarantined: Arc::new(quarantined.into_iter().collect()),
@@ -111,19 +121,33 @@ impl PartitionState {
     }
 
     pub(crate) fn read(&mut self, batch: super::messages::ReadBatch, now: UnixMillis) -> Vec<Effect> {
-        if self.gap.is_some() {
+        if self.stopping.is_some() || self.end_of_log {
             return Vec::new();
         }
         self.queue.push_back(batch);
         let mut effects = Vec::new();
         self.begin_next(now, &mut effects);
+        self.check_ended(&mut effects);
         effects
     }
 
     pub(crate) fn end_of_log(&mut self) -> Vec<Effect> {
         self.end_of_log = true;
         let mut effects = Vec::new();
-        self.check_drained(&mut effects);
+        self.check_ended(&mut effects);
+        effects
+    }
+
+    /// What the log holds next cannot be judged.
+    pub(crate) fn no_more(&mut self, problem: String) -> Vec<Effect> {
+        self.stopping.get_or_insert(problem);
+        self.end_of_log()
+    }
+
+    /// The partition goes to somebody else: what was read is the end.
+    pub(crate) fn leave(&mut self) -> Vec<Effect> {
+        let mut effects = vec![Effect::StopReading];
+        effects.extend(self.end_of_log());
         effects
     }
 
@@ -235,7 +259,7 @@ impl PartitionState {
         effects.extend(self.residents.bound(self.stored_batch_border(), self.stored_through()));
         self.load_waiting(&mut effects);
         self.begin_next(now, &mut effects);
-        self.check_drained(&mut effects);
+        self.check_ended(&mut effects);
         effects
     }
 
@@ -252,14 +276,16 @@ impl PartitionState {
         self.next_batch - unstored
     }
 
-    fn check_drained(&self, effects: &mut Vec<Effect>) {
-        if self.end_of_log
-            && self.queue.is_empty()
+    fn check_ended(&self, effects: &mut Vec<Effect>) {
+        let at_rest = self.queue.is_empty()
             && self.folding.is_none()
             && self.folded.is_none()
-            && self.storing.is_none()
-        {
-            effects.push(Effect::Drained);
+            && self.storing.is_none();
+        match &self.stopping {
+            _ if !at_rest => {}
+            Some(problem) => effects.push(Effect::Stopped(problem.clone())),
+            None if self.end_of_log => effects.push(Effect::Drained),
+            None => {}
         }
     }
 
@@ -280,83 +306,6 @@ impl PartitionState {
         }
     }
 
-    fn begin_next(&mut self, now: UnixMillis, effects: &mut Vec<Effect>) {
-        if self.folding.is_some() || self.folded.is_some() {
-            return;
-        }
-        let Some(super::messages::ReadBatch { batch, permit }) = self.queue.pop_front() else { return };
-        let (batch, rest) = self.split_at_border(batch);
-        match rest {
-            Some(rest) => self.queue.push_front(super::messages::ReadBatch { batch: rest, permit }),
-            None => drop(permit),
-        }
-        let mut batch = batch;
-        let from = self.begun.as_ref().map(|progress| progress.position);
-        let mut marks = self.begun.as_ref().map(|progress| progress.marks.clone()).unwrap_or_default();
-        if let Err(gap) = arrivals::admit(&mut batch, from, &mut marks) {
-            self.queue.clear();
-            self.gap = Some(gap);
-        }
-        // All of it came before: the next batch that holds something new moves the place on.
-        let Some((first, _)) = batch.entries.first() else {
-            return self.begin_next(now, effects);
-        };
-        let rules = Arc::clone(self.history.at(*first));
-        let (clicks, chains) = group(batch.entries);
-        let to = PartitionProgress { position: batch.end, marks };
-        self.begun = Some(to.clone());
-        let terms = Terms {
-            batch: self.next_batch,
-            clicks: Arc::new(clicks),
-            rules,
-            quarantined: Arc::clone(&self.quarantined),
-            stored_through: self.stored_through(),
-        };
-        self.next_batch += 1;
-        let unfinished = chains.len();
-        let groups = chains.into_iter().map(|(id, chain)| (id, Group { chain, stage: Stage::Loading }));
-        let groups: Map<_, _> = groups.collect();
-        let mut folding = Folding { from, to, terms: Arc::new(terms), groups, unfinished };
-        self.lend_or_load(&mut folding, now, effects);
-        self.folding = Some(folding);
-        self.finish_if_done(now, effects);
-    }
-
-    fn lend_or_load(&mut self, folding: &mut Folding, now: UnixMillis, effects: &mut Vec<Effect>) {
-        let window_millis = self.history.longest_window_millis();
-        let mut requests = Vec::new();
-        for (gonggu_id, group) in &mut folding.groups {
-            if let Some(fold) = fold(&mut self.residents, *gonggu_id, group, &folding.terms, now) {
-                effects.push(fold);
-            } else if self.storing.as_ref().is_some_and(|storing| storing.touched.contains(gonggu_id)) {
-                group.stage = Stage::WaitsForStore;
-            } else {
-                let clicks = folding.terms.clicks.of(group.chain);
-                requests.push(load_request(*gonggu_id, clicks, window_millis));
-            }
-        }
-        if !requests.is_empty() {
-            effects.push(Effect::Load { batch: folding.terms.batch, requests });
-        }
-    }
-
-    /// A batch never spans two rules versions.
-    fn split_at_border(&self, mut batch: LogBatch) -> (LogBatch, Option<LogBatch>) {
-        let Some((first, _)) = batch.entries.first() else { return (batch, None) };
-        let Some(border) = self.history.next_border_after(*first) else { return (batch, None) };
-        let at = batch.entries.partition_point(|(position, _)| *position < border);
-        if at == batch.entries.len() {
-            return (batch, None);
-        }
-        let arrivals = batch.arrivals.as_mut().map(|arrivals| arrivals.split_off(at));
-        let rest = LogBatch { entries: batch.entries.split_off(at), arrivals, ..batch };
-        batch.more = true;
-        if let Some(end) = batch.place(at.saturating_sub(1)) {
-            batch.end = end;
-        }
-        (batch, Some(rest))
-    }
-
     fn finish_if_done(&mut self, now: UnixMillis, effects: &mut Vec<Effect>) {
         if self.folding.as_ref().is_none_or(|folding| folding.unfinished > 0) {
             return;
@@ -371,18 +320,4 @@ impl PartitionState {
             self.folded = Some(finished);
         }
     }
-}
-
-/// Lends out the state of a gonggu that is in memory.
-fn fold(
-    residents: &mut Residents,
-    gonggu_id: GongguId,
-    group: &mut Group,
-    terms: &Arc<Terms>,
-    now: UnixMillis,
-) -> Option<Effect> {
-    let (generation, state) = residents.lend(gonggu_id, terms.batch, now)?;
-    group.stage = Stage::Folding { generation };
-    let (chain, terms) = (group.chain, Arc::clone(terms));
-    Some(Effect::Fold { gonggu_id, generation, state, chain, terms })
 }

@@ -10,6 +10,7 @@ use gonggumoa_core::clock::UnixMillis;
 use gonggumoa_core::ids::{PartitionId, Position};
 use gonggumoa_core::judge::rules::RulesHistory;
 use gonggumoa_core::judge::state::GongguState;
+use gonggumoa_core::judged::{JudgedPublisher, PublishError};
 use gonggumoa_core::log::{ClickLog, LogError, LogPosition, LogReader};
 use gonggumoa_core::store::{ClickStore, GongguSnapshot, JudgedBatch, LoadRequest, StoreError};
 use ractor::ActorRef;
@@ -29,11 +30,11 @@ pub(super) async fn open(partition: Partition, id: PartitionId, deps: TrackingDe
     let opened = async {
         let failed = |error: &dyn std::error::Error| PartitionMessage::Failed(error_chain(error));
         let progress = deps.store.progress(id).await.map_err(|error| failed(&error))?;
-        let history = crate::rules::history(&deps, id).await.map_err(|error| match error {
+        let after = progress.as_ref().map_or(Position(0), |progress| progress.position.through);
+        let history = crate::rules::history(&deps, id, after).await.map_err(|error| match error {
             RulesLoadError::Rules(_) => PartitionMessage::Refused(error_chain(&error)),
             RulesLoadError::Store(_) | RulesLoadError::Log(_) => failed(&error),
         })?;
-        let after = progress.as_ref().map_or(Position(0), |progress| progress.position.through);
         let quarantined = deps.store.quarantined(id, after).await.map_err(|error| failed(&error))?;
         Ok::<_, PartitionMessage>(PartitionMessage::Opened {
             progress,
@@ -48,26 +49,44 @@ pub(super) async fn open(partition: Partition, id: PartitionId, deps: TrackingDe
     let _ = partition.send_message(message);
 }
 
-/// Reads batch after batch, in the [`Rhythm`] that leaves the edge its room.
+/// Reads batch after batch, in the [`Rhythm`] that leaves the edge its room. `is_shared`: other partitions can
+/// be judged whatever becomes of this one.
 pub(super) async fn read(
     partition: Partition,
     id: PartitionId,
     deps: TrackingDeps,
     after: Option<LogPosition>,
     config: TrackingConfig,
+    is_shared: bool,
 ) {
     let message = match deps.log.reader(id, after).await {
         Ok(reader) => {
             let _ = partition.send_message(PartitionMessage::ReaderOpened);
-            let log = Entries { log: deps.log.as_ref(), id, reader };
+            let log = Entries { log: deps.log.as_ref(), id, reader, is_shared };
             read_to_end(&partition, log, after.map_or(Position(0), |place| place.through), &config).await
         }
-        Err(error @ (LogError::ForeignPosition { .. } | LogError::Deleted { .. })) => {
+        Err(error @ (LogError::ForeignPosition { .. } | LogError::Deleted { .. })) if !is_shared => {
             PartitionMessage::Refused(error_chain(&error))
         }
-        Err(error) => PartitionMessage::Failed(error_chain(&error)),
+        Err(error) => unreadable(&error, is_shared),
     };
     let _ = partition.send_message(message);
+}
+
+/// What a log that cannot be read means for its partition.
+fn unreadable(error: &LogError, is_shared: bool) -> PartitionMessage {
+    let problem = error_chain(error);
+    match error {
+        LogError::Newer { .. } => PartitionMessage::NoMore(problem),
+        LogError::ForeignPosition { .. } | LogError::Deleted { .. } if is_shared => {
+            PartitionMessage::NoMore(problem)
+        }
+        LogError::Closed => PartitionMessage::EndOfLog,
+        LogError::ForeignPosition { .. }
+        | LogError::Deleted { .. }
+        | LogError::Corrupt { .. }
+        | LogError::Io(_) => PartitionMessage::Failed(problem),
+    }
 }
 
 /// One partition of the log, and a place in it.
@@ -75,6 +94,7 @@ struct Entries<'a> {
     log: &'a dyn ClickLog,
     id: PartitionId,
     reader: Box<dyn LogReader>,
+    is_shared: bool,
 }
 
 async fn read_to_end(
@@ -91,8 +111,7 @@ async fn read_to_end(
         let started = tokio::time::Instant::now();
         let batch = match entries.reader.next(config.batch_entries_max).await {
             Ok(batch) => batch,
-            Err(LogError::Closed) => return PartitionMessage::EndOfLog,
-            Err(error) => return PartitionMessage::Failed(error_chain(&error)),
+            Err(error) => return unreadable(&error, entries.is_shared),
         };
         let more = batch.more;
         through = batch.end.through;
@@ -159,23 +178,66 @@ fn restore(
         .collect()
 }
 
-/// Stores a batch, trying again for as long as the store may come back.
+/// Publishes and stores a batch, trying again for as long as both may come back.
 pub(super) async fn store(
     partition: Partition,
     batch: Arc<JudgedBatch>,
-    store: Arc<dyn ClickStore>,
+    deps: TrackingDeps,
     config: TrackingConfig,
 ) {
+    if let Some(publisher) = deps.publisher.as_deref()
+        && !batch.clicks.is_empty()
+        && let Err(error) = publish(publisher, &batch, &config).await
+    {
+        let _ = partition.send_message(PartitionMessage::Stopped(error_chain(&error)));
+        return;
+    }
     let started = Instant::now();
-    let message = match retrying(&config, "store", || store.store(&batch)).await {
+    let message = match retrying(&config, "store", || deps.store.store(&batch)).await {
         Ok(()) => {
             metrics::histogram!("judge_store_seconds").record(started.elapsed().as_secs_f64());
             metrics::counter!("judge_clicks_stored_total").increment(batch.clicks.len() as u64);
             PartitionMessage::Stored
         }
-        Err(error) => PartitionMessage::Failed(error_chain(&error)),
+        Err(error) => {
+            if matches!(error, StoreError::PositionMoved { .. }) {
+                metrics::counter!("judge_fenced_total").increment(1);
+            }
+            PartitionMessage::Failed(error_chain(&error))
+        }
     };
     let _ = partition.send_message(message);
+}
+
+/// Tells a batch until it is taken; an error is one that lasts.
+async fn publish(
+    publisher: &dyn JudgedPublisher,
+    batch: &JudgedBatch,
+    config: &TrackingConfig,
+) -> Result<(), PublishError> {
+    let started = Instant::now();
+    let mut failures = 0;
+    loop {
+        let answer = tokio::time::timeout(config.store_timeout, publisher.publish(batch)).await;
+        match answer.unwrap_or_else(|elapsed| Err(PublishError::Unavailable(elapsed.into()))) {
+            Ok(()) => {
+                metrics::histogram!("judge_publish_seconds").record(started.elapsed().as_secs_f64());
+                return Ok(());
+            }
+            Err(error) if error.retryable() => {
+                failures += 1;
+                let wait = backoff(config, failures);
+                tracing::warn!(
+                    publish.problem = error_chain(&error),
+                    retry.millis = wait.as_millis() as u64,
+                    "judged clicks were not taken and will be told again"
+                );
+                metrics::counter!("judge_publish_retries_total").increment(1);
+                tokio::time::sleep(wait).await;
+            }
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 pub(crate) async fn retrying<T, F: Future<Output = Result<T, StoreError>>>(

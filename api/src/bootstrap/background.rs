@@ -5,7 +5,9 @@ use super::{Opened, Stop};
 use crate::http::idempotency;
 use crate::{admin_account, migrate, priority, secrets};
 use anyhow::Context;
-use gonggumoa_actors::{PartitionStatus, PartitionStep, TrackingConfig, TrackingDeps, TrackingHandle};
+use gonggumoa_actors::{
+    Assignments, PartitionStatus, PartitionStep, TrackingConfig, TrackingDeps, TrackingHandle,
+};
 use gonggumoa_analytics::archive::{self, ArchiveConfig, ArchiveHandle};
 use gonggumoa_analytics::click_count::{self, ClickCountHandle};
 use gonggumoa_analytics::postgres::PostgresClickStore;
@@ -229,6 +231,7 @@ fn refusal(statuses: &BTreeMap<PartitionId, PartitionStatus>) -> Option<String> 
         PartitionStep::Refused { problem } => Some(format!("partition {id} cannot be judged: {problem}")),
         PartitionStep::Opening
         | PartitionStep::Running
+        | PartitionStep::Stopped { .. }
         | PartitionStep::Restarting { .. }
         | PartitionStep::Drained => None,
     })
@@ -264,6 +267,8 @@ impl Starting {
             store: Arc::<PostgresClickStore>::clone(&store),
             counters: self.counters,
             rules: rules(&self.config, self.address_key.fingerprint()),
+            publisher: None,
+            retired: watch::channel(Arc::default()).1,
         };
         // It holds masked addresses, agents and account ids: nobody else's to read.
         DirBuilder::new().recursive(true).mode(0o700).create(&self.archive_dir)?;
@@ -280,7 +285,7 @@ impl Starting {
             rush_backlog_max: self.config.journal.max_bytes / JOURNAL_BYTES_PER_RUSHED_CLICK,
             ..TrackingConfig::default()
         };
-        let tracking = gonggumoa_actors::spawn(config, deps).await?;
+        let tracking = gonggumoa_actors::spawn(config, deps, Assignments::All).await?;
         let retention = RetentionConfig {
             ip_retention_days: self.config.retention.ip_days,
             click_retention_months: self.config.retention.click_months,

@@ -83,6 +83,8 @@ fn judging_problem(judging: &JudgingStatus) -> Option<String> {
     statuses.values().find_map(|status| match &status.step {
         PartitionStep::Running | PartitionStep::Drained => None,
         PartitionStep::Opening => Some("opening".to_owned()),
-        PartitionStep::Restarting { problem } | PartitionStep::Refused { problem } => Some(problem.clone()),
+        PartitionStep::Restarting { problem }
+        | PartitionStep::Stopped { problem }
+        | PartitionStep::Refused { problem } => Some(problem.clone()),
     })
 }

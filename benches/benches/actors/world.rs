@@ -1,7 +1,7 @@
 //! A log of prepared clicks, a store that forgets, and the real actors between them.
 
 use async_trait::async_trait;
-use gonggumoa_actors::{TrackingConfig, TrackingDeps, TrackingHandle};
+use gonggumoa_actors::{Assignments, TrackingConfig, TrackingDeps, TrackingHandle};
 use gonggumoa_benches::requests::Visitors;
 use gonggumoa_benches::sample::{self, RUN};
 use gonggumoa_core::ids::{PartitionId, Position};
@@ -139,9 +139,11 @@ impl World {
             store: Arc::<Store>::clone(&store),
             counters: Arc::<MemoryCounters>::default(),
             rules: RulesSettings::standard("bench".to_owned()),
+            publisher: None,
+            retired: tokio::sync::watch::channel(Arc::default()).1,
         };
         let batch_clicks = config.batch_entries_max as u64;
-        let handle = gonggumoa_actors::spawn(config, deps).await?;
+        let handle = gonggumoa_actors::spawn(config, deps, Assignments::All).await?;
         Ok(Self { log, store, handle, made: 0, batch_clicks })
     }
 

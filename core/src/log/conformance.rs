@@ -92,11 +92,12 @@ async fn read_clicks(
         assert!(!batch.entries.is_empty() && batch.entries.len() <= entries_max);
         assert!(batch.more || batch.end.through >= end_before, "there was more");
         assert!(!batch.more || batch.end.through < end_after, "there was no more");
-        for (position, entry) in batch.entries {
-            assert!(position > place, "positions ascend");
-            place = position;
+        assert!(batch.arrivals.as_ref().is_none_or(|arrivals| arrivals.len() == batch.entries.len()));
+        for (index, (position, entry)) in batch.entries.iter().enumerate() {
+            assert!(*position > place, "positions ascend");
+            place = *position;
             if let LogEntry::Click(click) = entry {
-                clicks.push((LogPosition { through: position, run: click.run }, click));
+                clicks.push((batch.place(index).unwrap(), click.clone()));
             }
         }
         assert!(batch.end.through >= place);

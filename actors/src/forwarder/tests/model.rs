@@ -1,7 +1,7 @@
 //! Any course of things: every entry arrives at the judge once, in order, in its partition, without a gap.
 
 use super::super::chain::Chain;
-use super::super::place::{LogIdentity, PlaceFile, StoredPlace};
+use super::super::place::{PlaceFile, StoredPlace};
 use super::super::producer::RawProducer;
 use super::super::window::{Limits, Reached, Window};
 use super::broker::Broker;
@@ -64,7 +64,7 @@ impl Machine {
     fn new() -> Self {
         let broker = Broker::new(PARTITIONS, 15);
         let reached = Reached { through: Position(0), chain: Chain::new(None, PARTITIONS) };
-        let log = LogIdentity { epoch: 1, history: HISTORY };
+        let log = LogEpoch { number: 1, history: HISTORY };
         Self {
             producer: broker.producer(),
             broker,
@@ -184,7 +184,7 @@ proptest! {
     ) {
         let chain = Chain { run: runs.0.map(run), predecessor: runs.1.map(run), lasts };
         let place = StoredPlace {
-            log: LogIdentity { epoch: 3, history: HISTORY },
+            log: LogEpoch { number: 3, history: HISTORY },
             reached: Reached { through: Position(through), chain },
         };
         let folder = tempfile::tempdir().unwrap();

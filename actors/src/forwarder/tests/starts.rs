@@ -195,10 +195,10 @@ async fn a_place_of_another_journal_or_log_is_refused() {
         assert!(message.contains(part), "{message}");
     }
 
-    for (epoch, history, refused) in [(1, run(5), true), (0, HISTORY, true), (2, run(5), false)] {
-        let config = ForwarderConfig { log: LogIdentity { epoch, history }, ..config(edge.folder.path()) };
+    for (number, history, refused) in [(1, run(5), true), (0, HISTORY, true), (2, run(5), false)] {
+        let config = ForwarderConfig { log: LogEpoch { number, history }, ..config(edge.folder.path()) };
         let started = start_with(&edge, &broker, config).await;
-        assert_eq!(matches!(started, Err(ForwarderError::ForeignLog { .. })), refused, "epoch {epoch}");
+        assert_eq!(matches!(started, Err(ForwarderError::ForeignLog { .. })), refused, "epoch {number}");
     }
 }
 
@@ -228,7 +228,7 @@ async fn a_run_is_not_split_over_two_layouts() {
     let five = Partitioning::new(NonZeroU32::new(5).unwrap());
     let wider = Broker::new(5, 100);
     wider.immediate(true);
-    let log = LogIdentity { epoch: 2, history: run(6) };
+    let log = LogEpoch { number: 2, history: run(6) };
     let next = ForwarderConfig { log, partitioning: five, ..config(edge.folder.path()) };
     let handle = start_with(&edge, &wider, next.clone()).await.unwrap();
     until(&handle, |status| {
