@@ -13,6 +13,7 @@
 //! Invariants: messages flow one way (nobody awaits an actor); every queue is bounded by permits taken
 //! before reading; a gonggu's state is loaded only when all earlier batches that touched it are stored.
 
+pub mod forwarder;
 mod gonggu;
 mod handle;
 pub mod kafka;

@@ -22,12 +22,17 @@ mod config;
 mod dead_letters;
 mod error;
 mod events;
+pub(crate) mod gapless;
 mod lag;
 mod lanes;
 mod log;
 pub mod membership;
+#[cfg(test)]
+pub(crate) mod probe;
+pub mod publisher;
 mod reader;
 pub mod record;
+pub mod schema;
 pub mod topics;
 
 pub use config::KafkaConfig;

@@ -201,6 +201,12 @@ impl Journal {
         self.0.shared.run
     }
 
+    /// Whether `run` is one of those that are known to have written here, this one included.
+    pub fn has_run(&self, run: RunId) -> bool {
+        let shared = &self.0.shared;
+        run == shared.run || shared.chain.iter().any(|link| link.run == run)
+    }
+
     /// Figures as of now.
     pub fn stats(&self) -> JournalStats {
         let shared = &self.0.shared;
