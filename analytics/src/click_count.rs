@@ -4,7 +4,10 @@
 //! are left for the next round rather than waited for, rows are taken in key order, and a row is written
 //! only when its figure changed, so neither lock storms nor needless row versions arise.
 
-use crate::postgres::PostgresClickStore;
+use crate::postgres::store_error;
+use crate::recorded::RecordedClicks;
+use gonggumoa_core::ids::GongguId;
+use gonggumoa_core::store::StoreError;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -34,13 +37,13 @@ impl ClickCountHandle {
 }
 
 /// Starts following: all gonggus once, then those that change.
-pub fn spawn(store: Arc<PostgresClickStore>) -> ClickCountHandle {
+pub fn spawn(store: Arc<dyn RecordedClicks>) -> ClickCountHandle {
     let (stop, mut stopped) = watch::channel(false);
     let task = tokio::spawn(async move {
         let mut all_done = false;
         loop {
             tokio::select! {
-                () = round(&store, &mut all_done) => {}
+                () = round(&*store, &mut all_done) => {}
                 _ = stopped.wait_for(|stop| *stop) => return,
             }
             tokio::select! {
@@ -52,7 +55,7 @@ pub fn spawn(store: Arc<PostgresClickStore>) -> ClickCountHandle {
     ClickCountHandle { stop, task }
 }
 
-async fn round(store: &PostgresClickStore, all_done: &mut bool) {
+async fn round(store: &dyn RecordedClicks, all_done: &mut bool) {
     let followed = async {
         if !*all_done {
             follow_all(store).await?;
@@ -66,7 +69,7 @@ async fn round(store: &PostgresClickStore, all_done: &mut bool) {
 }
 
 /// Brings every gonggu's count up to date, in key order.
-pub async fn follow_all(store: &PostgresClickStore) -> Result<(), sqlx::Error> {
+pub async fn follow_all(store: &dyn RecordedClicks) -> Result<(), StoreError> {
     let mut after = Uuid::nil();
     loop {
         let ids = sqlx::query_scalar!(
@@ -74,8 +77,9 @@ pub async fn follow_all(store: &PostgresClickStore) -> Result<(), sqlx::Error> {
             after,
             CHUNK_ROWS as i64
         )
-        .fetch_all(store.pool())
-        .await?;
+        .fetch_all(store.catalog())
+        .await
+        .map_err(store_error)?;
         let Some(last) = ids.last() else { return Ok(()) };
         after = *last;
         follow(store, &ids).await?;
@@ -84,26 +88,21 @@ pub async fn follow_all(store: &PostgresClickStore) -> Result<(), sqlx::Error> {
 
 /// Brings the counts of gonggus up to date whose figures changed since the last call, at most
 /// 5,000 of them; the rest waits for the next call.
-pub async fn follow_changed(store: &PostgresClickStore) -> Result<(), sqlx::Error> {
-    let mut ids: Vec<Uuid> = store.take_touched(ROUND_ROWS_MAX).into_iter().map(|id| id.0).collect();
+pub async fn follow_changed(store: &dyn RecordedClicks) -> Result<(), StoreError> {
+    let mut ids: Vec<Uuid> = store.touched().take(ROUND_ROWS_MAX).into_iter().map(|id| id.0).collect();
     ids.sort_unstable();
     for (index, chunk) in ids.chunks(CHUNK_ROWS).enumerate() {
         if let Err(error) = follow(store, chunk).await {
-            for id in &ids[index * CHUNK_ROWS..] {
-                store.touch(gonggumoa_core::ids::GongguId(*id));
-            }
+            store.touched().add(ids[index * CHUNK_ROWS..].iter().copied().map(GongguId));
             return Err(error);
         }
     }
     Ok(())
 }
 
-async fn follow(store: &PostgresClickStore, ids: &[Uuid]) -> Result<(), sqlx::Error> {
-    let behind =
-        sqlx::query_file_scalar!("src/sql/follow_click_count.sql", ids).fetch_all(store.pool()).await?;
-    for id in behind {
-        store.touch(gonggumoa_core::ids::GongguId(id));
-    }
+async fn follow(store: &dyn RecordedClicks, ids: &[Uuid]) -> Result<(), StoreError> {
+    let behind = store.follow_click_counts(ids).await?;
+    store.touched().add(behind.into_iter().map(GongguId));
     Ok(())
 }
 

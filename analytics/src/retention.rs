@@ -1,7 +1,8 @@
 //! Retention: raw addresses go after `IP_RETENTION_DAYS`, clicks after `CLICK_RETENTION_MONTHS`, from the store
 //! and from the archive.
 //!
-//! A daily pass in bounded steps: an hour of clicks is masked per statement (found by a block-range index,
+//! A CQL store's rows have times to live and go by themselves; a pass only clears the archive beside it. With
+//! PostgreSQL it is a daily pass in bounded steps: an hour of clicks is masked per statement (found by a block-range index,
 //! since rows lie in the order of time), a month is dropped as a whole table. How far the masking came is
 //! remembered, so that a pass looks at new hours only; two days are looked at again for clicks that were
 //! stored late. Small partitions below that mark are looked at every time: those are where a wrong clock
@@ -13,9 +14,10 @@ use crate::postgres::begin::begin;
 use crate::postgres::error::{LOCK_NOT_AVAILABLE, sql_state};
 use crate::postgres::millis::PgMillis;
 use crate::postgres::months::{MONTHS_LOCK, Month};
+use crate::recorded::{Cleared, RecordedClicks};
 use gonggumoa_core::clock::{Clock, UnixMillis};
 use gonggumoa_core::kst::{DAY_MILLIS, HOUR_MILLIS, hour_start};
-use gonggumoa_core::store::{ClickQueries, StoreError};
+use gonggumoa_core::store::StoreError;
 use object_store::ObjectStore;
 use sqlx::AssertSqlSafe;
 use std::sync::Arc;
@@ -97,7 +99,7 @@ impl RetentionHandle {
 /// Starts a pass now and one a day.
 pub fn spawn(
     config: RetentionConfig,
-    store: Arc<PostgresClickStore>,
+    store: Arc<dyn RecordedClicks>,
     objects: Arc<dyn ObjectStore>,
     clock: Arc<dyn Clock>,
 ) -> RetentionHandle {
@@ -105,7 +107,7 @@ pub fn spawn(
     let task = tokio::spawn(async move {
         loop {
             let passed = tokio::select! {
-                passed = pass(&config, &store, &*objects, clock.now()) => passed,
+                passed = pass(&config, &*store, &*objects, clock.now()) => passed,
                 _ = stopped.wait_for(|stop| *stop) => return,
             };
             let pause = match passed {
@@ -138,11 +140,10 @@ pub fn spawn(
 /// One pass, as of `now`.
 pub async fn pass(
     config: &RetentionConfig,
-    store: &PostgresClickStore,
+    store: &dyn RecordedClicks,
     objects: &dyn ObjectStore,
     now: UnixMillis,
 ) -> Result<RetentionPass, RetentionError> {
-    let mut done = RetentionPass::default();
     // The start of the month that lies the given number of months back. The log's time counts too, since it does
     // not leap: a wall clock set forwards by years deletes nothing.
     let mut keep_from =
@@ -150,6 +151,20 @@ pub async fn pass(
     for _ in 0..config.click_retention_months {
         keep_from = Month::of(keep_from.plus_millis(-1)).from;
     }
+    let Cleared { addresses_masked, tables_dropped } = store.clear(config, keep_from, now).await?;
+    // Last: a damaged file must not keep raw addresses.
+    let files_deleted = archive::delete_before(objects, keep_from).await?;
+    Ok(RetentionPass { addresses_masked, tables_dropped, files_deleted })
+}
+
+/// The part of a pass that is PostgreSQL's.
+pub(crate) async fn clear_postgres(
+    config: &RetentionConfig,
+    store: &PostgresClickStore,
+    keep_from: UnixMillis,
+    now: UnixMillis,
+) -> Result<Cleared, RetentionError> {
+    let mut done = Cleared::default();
     for (table, _) in partitions(store).await? {
         if ends_at(&table).is_some_and(|end| end <= keep_from) && drop_partition(store, &table).await? {
             done.tables_dropped.push(table);
@@ -157,8 +172,6 @@ pub async fn pass(
     }
     let mask_before = hour_start(now.plus_millis(-i64::from(config.ip_retention_days) * DAY_MILLIS));
     done.addresses_masked = mask(store, mask_before).await?;
-    // Last: a damaged file must not keep raw addresses.
-    done.files_deleted = archive::delete_before(objects, keep_from).await?;
     Ok(done)
 }
 

@@ -50,10 +50,10 @@ async fn counts_follow_heads_and_adjustments_past_locks() {
         .execute(&mut *holder)
         .await
         .unwrap();
-    follow_changed(&subject.store).await.unwrap();
+    follow_changed(&*subject.store).await.unwrap();
     assert_eq!((count(&subject, one).await, count(&subject, two).await), (0, 15));
     holder.rollback().await.unwrap();
-    follow_changed(&subject.store).await.unwrap();
+    follow_changed(&*subject.store).await.unwrap();
     assert_eq!(count(&subject, one).await, 15);
 
     sqlx::query(

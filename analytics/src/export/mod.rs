@@ -8,14 +8,14 @@
 #[cfg(test)]
 mod tests;
 
-use crate::postgres::PostgresClickStore;
 use crate::postgres::codes;
 use crate::postgres::store_error;
+use crate::recorded::RecordedClicks;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use gonggumoa_core::click::{JudgedClick, Verdict};
 use gonggumoa_core::clock::UnixMillis;
 use gonggumoa_core::ids::{ClickId, GongguId, Position};
-use gonggumoa_core::store::{ClickQueries, StoreError};
+use gonggumoa_core::store::StoreError;
 use std::collections::HashMap;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -50,7 +50,7 @@ pub struct EvidenceRow {
 
 /// All clicks of a gonggu with `from <= clicked_at < to`.
 pub fn evidence(
-    store: Arc<PostgresClickStore>,
+    store: Arc<dyn RecordedClicks>,
     gonggu_id: GongguId,
     from: UnixMillis,
     to: UnixMillis,
@@ -64,7 +64,7 @@ pub fn evidence(
                 Some(last) if page.len() == PAGE_ROWS => Some(Some((last.click.clicked_at, last.position))),
                 _ => None,
             };
-            let decided = decisions(&store, &page).await?;
+            let decided = decisions(&*store, &page).await?;
             let rows: Vec<EvidenceRow> = page.iter().map(|click| row(click, &decided)).collect();
             Ok::<_, StoreError>(Some((rows, next)))
         }
@@ -74,7 +74,7 @@ pub fn evidence(
 
 /// The last decision on each of these clicks that has one.
 async fn decisions(
-    store: &PostgresClickStore,
+    store: &dyn RecordedClicks,
     page: &[JudgedClick],
 ) -> Result<HashMap<Uuid, Verdict>, StoreError> {
     let ids: Vec<Uuid> = page.iter().map(|click| click.click.id.0).collect();
@@ -83,7 +83,7 @@ async fn decisions(
          WHERE click_id = ANY ($1) ORDER BY click_id, decided_at DESC, decision_id DESC",
         &ids
     )
-    .fetch_all(store.pool())
+    .fetch_all(store.catalog())
     .await
     .map_err(store_error)?;
     rows.into_iter()

@@ -30,16 +30,24 @@ pub(crate) mod testing;
 mod tests;
 
 pub(crate) use error::store_error;
+pub(crate) use months::Month;
+pub(crate) use rules::canonical;
+pub(crate) use stats::adjustments_in;
+
+use crate::recorded::{Cleared, RecordedClicks, Touched};
+use crate::retention::{self, RetentionConfig, RetentionError};
 
 use async_trait::async_trait;
-use gonggumoa_core::ids::{GongguId, PartitionId, Position};
+use gonggumoa_core::clock::UnixMillis;
+use gonggumoa_core::ids::{PartitionId, Position};
 use gonggumoa_core::judge::rules::{RulesActivation, RulesSettings, StoredRules};
 use gonggumoa_core::store::{
     ClickStore, GongguSnapshot, JudgedBatch, LoadRequest, PartitionProgress, StoreError,
 };
 use parking_lot::Mutex;
 use sqlx::PgPool;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
+use uuid::Uuid;
 
 /// Judged clicks in PostgreSQL; the schema is `migrations/postgres`.
 #[derive(Debug)]
@@ -51,7 +59,7 @@ pub struct PostgresClickStore {
     /// Which buckets are open in the heads, by partition (see `figures`).
     known_open: Mutex<HashMap<PartitionId, figures::KnownOpen>>,
     /// Gonggus whose figures changed since somebody last took them (see `click_count`).
-    touched: Mutex<HashSet<GongguId>>,
+    touched: Touched,
 }
 
 impl PostgresClickStore {
@@ -62,7 +70,7 @@ impl PostgresClickStore {
             months: months::Months::default(),
             buffers: Mutex::default(),
             known_open: Mutex::default(),
-            touched: Mutex::default(),
+            touched: Touched::default(),
         }
     }
 
@@ -70,20 +78,36 @@ impl PostgresClickStore {
     pub fn pool(&self) -> &PgPool {
         &self.pool
     }
+}
 
-    /// Says that figures of a gonggu changed by other means than a batch (an adjustment).
-    pub fn touch(&self, gonggu_id: GongguId) {
-        self.touched.lock().insert(gonggu_id);
+#[async_trait]
+impl RecordedClicks for PostgresClickStore {
+    fn catalog(&self) -> &PgPool {
+        &self.pool
     }
 
-    /// Takes at most `count_max` of the gonggus whose figures changed.
-    pub(crate) fn take_touched(&self, count_max: usize) -> Vec<GongguId> {
-        let mut touched = self.touched.lock();
-        let taken: Vec<GongguId> = touched.iter().take(count_max).copied().collect();
-        for gonggu_id in &taken {
-            touched.remove(gonggu_id);
-        }
-        taken
+    fn touched(&self) -> &Touched {
+        &self.touched
+    }
+
+    async fn stored_partitions(&self) -> Result<Vec<PartitionId>, StoreError> {
+        queries::stored_partitions(self).await
+    }
+
+    async fn follow_click_counts(&self, ids: &[Uuid]) -> Result<Vec<Uuid>, StoreError> {
+        sqlx::query_file_scalar!("src/sql/follow_click_count.sql", ids)
+            .fetch_all(&self.pool)
+            .await
+            .map_err(store_error)
+    }
+
+    async fn clear(
+        &self,
+        config: &RetentionConfig,
+        keep_from: UnixMillis,
+        now: UnixMillis,
+    ) -> Result<Cleared, RetentionError> {
+        retention::clear_postgres(config, self, keep_from, now).await
     }
 }
 

@@ -120,15 +120,12 @@ pub(crate) fn parse_marks(marks: serde_json::Value) -> Result<Vec<RunMark>, Stor
         .map_err(|error| StoreError::Damaged { what: "partition", problem: format!("marks: {error}") })
 }
 
-impl PostgresClickStore {
-    /// The partitions of which something is stored, ascending.
-    pub async fn stored_partitions(&self) -> Result<Vec<PartitionId>, StoreError> {
-        let numbers = sqlx::query_scalar!("SELECT partition FROM click_partitions ORDER BY partition")
-            .fetch_all(&self.pool)
-            .await
-            .map_err(store_error)?;
-        Ok(numbers.into_iter().map(|number| PartitionId(number as u32)).collect())
-    }
+pub(crate) async fn stored_partitions(store: &PostgresClickStore) -> Result<Vec<PartitionId>, StoreError> {
+    let numbers = sqlx::query_scalar!("SELECT partition FROM click_partitions ORDER BY partition")
+        .fetch_all(&store.pool)
+        .await
+        .map_err(store_error)?;
+    Ok(numbers.into_iter().map(|number| PartitionId(number as u32)).collect())
 }
 
 pub(crate) async fn progress(

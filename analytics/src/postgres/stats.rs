@@ -64,7 +64,7 @@ impl StatsStore for PostgresClickStore {
         to: UnixMillis,
     ) -> Result<Vec<RollupAdjustment>, StoreError> {
         let mut connection = self.pool.acquire().await.map_err(store_error)?;
-        adjustments(&mut connection, gonggu_id, &Ranges::new(&[RowRange { level, from, to }])).await
+        adjustments_in(&mut connection, gonggu_id, &[RowRange { level, from, to }]).await
     }
 }
 
@@ -140,6 +140,15 @@ fn add_open(rows: &mut StatsRows, plan: &StatsPlan, open: &Rollup, with_visitors
 
 fn damaged(what: &'static str, error: &serde_json::Error) -> StoreError {
     StoreError::Damaged { what, problem: error.to_string() }
+}
+
+/// Adjustments of one gonggu's rows of these ranges, ascending.
+pub(crate) async fn adjustments_in(
+    connection: &mut PgConnection,
+    gonggu_id: GongguId,
+    ranges: &[RowRange],
+) -> Result<Vec<RollupAdjustment>, StoreError> {
+    adjustments(connection, gonggu_id, &Ranges::new(ranges)).await
 }
 
 async fn adjustments(

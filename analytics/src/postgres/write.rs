@@ -75,7 +75,7 @@ pub(crate) async fn store(store: &PostgresClickStore, batch: &JudgedBatch) -> Re
     metrics::counter!("store_rows_total", "table" => "click_trackings").increment(batch.clicks.len() as u64);
     metrics::counter!("store_rows_total", "table" => "click_heads").increment(batch.heads.len() as u64);
     metrics::counter!("store_rows_total", "table" => "click_rollups").increment(batch.rollups.len() as u64);
-    store.touched.lock().extend(batch.heads.iter().map(|head| head.gonggu_id));
+    store.touched.add(batch.heads.iter().map(|head| head.gonggu_id));
     Ok(())
 }
 

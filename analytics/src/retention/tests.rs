@@ -19,7 +19,7 @@ async fn addresses_are_masked_and_months_dropped() {
     let objects = object_store::memory::InMemory::new();
     let config = RetentionConfig { ip_retention_days: 90, click_retention_months: 13 };
 
-    let done = pass(&config, &subject.store, &objects, START).await.unwrap();
+    let done = pass(&config, &*subject.store, &objects, START).await.unwrap();
     assert_eq!(done.tables_dropped, vec!["click_trackings_197001", "click_trackings_202509"]);
     assert_eq!(done.addresses_masked, 2);
     let left = subject.store.clicks(gonggu_id, UnixMillis::MIN, UnixMillis::MAX, None, 10).await.unwrap();
@@ -27,9 +27,9 @@ async fn addresses_are_masked_and_months_dropped() {
     assert_eq!(raw, vec![false, false, true, true]);
     assert!(left.iter().all(|click| &*click.click.address_masked == "203.0.113.*"));
 
-    let again = pass(&config, &subject.store, &objects, START).await.unwrap();
+    let again = pass(&config, &*subject.store, &objects, START).await.unwrap();
     assert_eq!(again, RetentionPass::default());
-    let later = pass(&config, &subject.store, &objects, START.plus_millis(HOUR_MILLIS)).await.unwrap();
+    let later = pass(&config, &*subject.store, &objects, START.plus_millis(HOUR_MILLIS)).await.unwrap();
     assert_eq!(later.addresses_masked, 1);
     subject.close().await;
 }
@@ -51,10 +51,10 @@ async fn a_month_in_use_keeps_no_addresses_raw() {
         .execute(&mut *reader)
         .await
         .unwrap();
-    let done = pass(&config, &subject.store, &objects, START).await.unwrap();
+    let done = pass(&config, &*subject.store, &objects, START).await.unwrap();
     assert_eq!((done.tables_dropped, done.addresses_masked), (Vec::new(), 2));
     reader.rollback().await.unwrap();
-    let again = pass(&config, &subject.store, &objects, START).await.unwrap();
+    let again = pass(&config, &*subject.store, &objects, START).await.unwrap();
     assert_eq!(again.tables_dropped, vec!["click_trackings_202509"]);
     subject.close().await;
 }
@@ -67,7 +67,7 @@ async fn a_clock_set_forwards_deletes_nothing() {
     subject.store.store(&writer.batch(vec![click])).await.unwrap();
     let objects = object_store::memory::InMemory::new();
     let config = RetentionConfig { ip_retention_days: 900, click_retention_months: 13 };
-    let done = pass(&config, &subject.store, &objects, START.plus_millis(800 * DAY_MILLIS)).await.unwrap();
+    let done = pass(&config, &*subject.store, &objects, START.plus_millis(800 * DAY_MILLIS)).await.unwrap();
     assert!(done.tables_dropped.is_empty(), "{:?}", done.tables_dropped);
     subject.close().await;
 }

@@ -45,6 +45,22 @@ impl RangeTotals {
         }
     }
 
+    /// Adds differences by referring host.
+    pub fn add_differences(&mut self, hosts: &BTreeMap<Box<str>, i64>) {
+        for (host, difference) in hosts {
+            *self.referrers.entry(host.clone()).or_default() += difference;
+        }
+    }
+
+    /// Adds the sums of other rows.
+    pub fn merge(&mut self, more: Self) {
+        self.visitors.merge(&more.visitors);
+        self.add_devices(more.devices);
+        for (host, count) in more.referrers {
+            *self.referrers.entry(host).or_default() += count;
+        }
+    }
+
     /// Hosts with clicks, the most frequent first, then by name.
     pub(super) fn referrers(&self) -> Vec<(String, u64)> {
         let mut list: Vec<(String, u64)> = self

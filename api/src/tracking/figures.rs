@@ -3,7 +3,7 @@
 use futures::StreamExt;
 use futures::stream::BoxStream;
 pub use gonggumoa_analytics::export::EvidenceRow;
-use gonggumoa_analytics::postgres::PostgresClickStore;
+use gonggumoa_analytics::recorded::RecordedClicks;
 pub use gonggumoa_analytics::stats::{GongguStats, Interval, SeriesPoint, StatsError, StatsQuery};
 use gonggumoa_analytics::{export, stats};
 use gonggumoa_core::clock::UnixMillis;
@@ -26,14 +26,14 @@ pub trait Figures: Send + Sync + 'static {
 }
 
 /// Answers from the click store.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct StoreFigures {
-    store: Arc<PostgresClickStore>,
+    store: Arc<dyn RecordedClicks>,
 }
 
 impl StoreFigures {
     /// Figures of `store`.
-    pub fn new(store: Arc<PostgresClickStore>) -> Self {
+    pub fn new(store: Arc<dyn RecordedClicks>) -> Self {
         Self { store }
     }
 }
@@ -41,7 +41,7 @@ impl StoreFigures {
 #[async_trait::async_trait]
 impl Figures for StoreFigures {
     async fn gonggu_stats(&self, query: &StatsQuery) -> Result<GongguStats, StatsError> {
-        stats::gonggu_stats(self.store.as_ref(), query).await
+        stats::gonggu_stats(&*self.store, query).await
     }
 
     fn evidence(

@@ -1,0 +1,79 @@
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+//! Migrations are applied once, and a schema that does not fit is named.
+
+use super::super::migrate::{MIGRATIONS, checksum};
+use super::super::testing::{config, drop_keyspace};
+use super::super::{CqlClickStore, CqlConfig, CqlError, connect, migrate};
+use sqlx::PgPool;
+use sqlx::postgres::PgPoolOptions;
+
+fn no_catalog() -> PgPool {
+    PgPoolOptions::new().connect_lazy("postgres://nobody@127.0.0.1:1/none").unwrap()
+}
+
+async fn refusal(config: &CqlConfig) -> CqlError {
+    CqlClickStore::connect(config.clone(), no_catalog()).await.unwrap_err()
+}
+
+async fn run(config: &CqlConfig, statement: &str) {
+    let session = connect::session(config).await.unwrap();
+    connect::use_keyspace(config, &session).await.unwrap();
+    session.query_unpaged(statement, ()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_processes_migrate_once_and_other_schemas_are_named() {
+    let Some(config) = config() else { return };
+    let error = refusal(&config).await;
+    let text = error.to_string();
+    assert!(text.contains("CQL_KEYSPACE") && text.contains(&config.keyspace) && !error.retryable(), "{text}");
+
+    migrate(&config).await.unwrap();
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..3 {
+        let config = config.clone();
+        tasks.spawn(async move { migrate(&config).await });
+    }
+    while let Some(done) = tasks.join_next().await {
+        done.unwrap().unwrap();
+    }
+    CqlClickStore::connect(config.clone(), no_catalog()).await.unwrap();
+
+    run(&config, "INSERT INTO schema_migrations (chapter, number, name, checksum) VALUES (0, 9, 'x', 'x')")
+        .await;
+    let newer = refusal(&config).await;
+    assert!(matches!(newer, CqlError::SchemaNewer { found: 9, known: 1, .. }), "{newer}");
+    run(&config, "DELETE FROM schema_migrations WHERE chapter = 0 AND number = 9").await;
+    run(&config, "UPDATE schema_migrations SET checksum = 'x' WHERE chapter = 0 AND number = 1").await;
+    let changed = refusal(&config).await;
+    assert!(matches!(changed, CqlError::SchemaChanged { number: 1, .. }), "{changed}");
+    assert!(migrate(&config).await.is_err(), "nor is it migrated");
+    run(&config, "DELETE FROM schema_migrations WHERE chapter = 0 AND number = 1").await;
+    let older = refusal(&config).await;
+    assert!(
+        matches!(older, CqlError::SchemaOlder { found: 0, needed: 1, .. }) && !older.retryable(),
+        "{older}"
+    );
+    // As after a crash before the last step: statements can run again.
+    migrate(&config).await.unwrap();
+    CqlClickStore::connect(config.clone(), no_catalog()).await.unwrap();
+    drop_keyspace(&config).await;
+}
+
+#[test]
+fn every_file_is_compiled_in_and_numbered() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../migrations/scylla");
+    let mut files: Vec<String> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    files.sort_unstable();
+    let known: Vec<String> =
+        MIGRATIONS.iter().map(|(number, name, _)| format!("{number:03}_{name}.cql")).collect();
+    assert_eq!(files, known);
+    for (index, (number, ..)) in (1..).zip(MIGRATIONS) {
+        assert_eq!(index, *number);
+    }
+    assert_eq!(checksum("-- a\nCREATE  TABLE a;\n"), checksum("CREATE TABLE\n  a;\n-- b\n"));
+    assert_ne!(checksum("CREATE TABLE a;\n"), checksum("CREATE TABLE b;\n"));
+}
