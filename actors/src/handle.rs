@@ -226,7 +226,7 @@ pub(crate) fn measure(statuses: &StatusMap) {
 /// A cheap handle on the judging side.
 #[derive(Clone)]
 pub struct TrackingHandle {
-    root: ActorRef<RootMessage>,
+    pub(crate) root: ActorRef<RootMessage>,
     status: watch::Receiver<StatusMap>,
 }
 

@@ -19,7 +19,10 @@ use std::time::Duration;
 use tokio::sync::watch;
 use uuid::Uuid;
 
+mod moving;
 mod resting;
+mod shared;
+mod stopping;
 
 const P: PartitionId = PartitionId(0);
 const DEADLINE: Duration = Duration::from_secs(20);
