@@ -44,8 +44,8 @@ const LISTED: &str = " FROM influencer_profiles p JOIN users u ON u.id = p.user_
 
 fn narrow(query: &mut QueryBuilder<Postgres>, q: Option<&str>) {
     query.push(LISTED);
-    if let Some(text) = q.map(str::trim).filter(|text| !text.is_empty()) {
-        query.push(" AND strpos(lower(u.nickname), lower(").push_bind(text.replace('\0', "")).push(")) > 0");
+    if let Some(text) = q {
+        query.push(" AND strpos(lower(u.nickname), lower(").push_bind(text.to_owned()).push(")) > 0");
     }
 }
 

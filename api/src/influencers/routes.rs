@@ -8,6 +8,7 @@ use crate::http::conditional::Conditional;
 use crate::http::error::{ApiError, ErrorBody};
 use crate::http::extract::{JsonBody, Path, Query};
 use crate::http::page::PageQuery;
+use crate::http::text;
 use crate::influencers::queries::{self, Sort};
 use crate::influencers::types::{
     GongguFigures, InfluencerDetailResponse, InfluencerFilter, InfluencerListResponse, InfluencerOwnResponse,
@@ -52,12 +53,11 @@ async fn list(
     Query(filter): Query<InfluencerFilter>,
 ) -> Result<Response, ApiError> {
     let mut checks = Checks::new();
-    let short = filter.q.as_ref().is_none_or(|q| q.chars().count() <= Q_MAX_CHARS);
-    checks.ensure(short, "q", "100자 이하여야 합니다");
+    let q = filter.q.as_deref().and_then(|q| text::sought(q, Q_MAX_CHARS, &mut checks));
     checks.finish()?;
     let page = PageQuery { page: filter.page, size: filter.size, sort: filter.sort, order: filter.order };
     let page = page.check(Sort::parse)?;
-    let q = filter.q.as_deref();
+    let q = q.as_deref();
     let total = queries::count(&app.pool, q).await?;
     let rows = queries::page(&app.pool, q, page, app.clock.now().to_utc()).await?;
     conditional.answer(&InfluencerListResponse::new(rows, total, &page), MAX_AGE_SECONDS)

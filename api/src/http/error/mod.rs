@@ -46,7 +46,7 @@ pub struct ErrorBody {
 pub struct FailureReport(pub Arc<dyn Error + Send + Sync>);
 
 /// Whatever a handler may answer instead of success.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum ApiError {
     /// The request's bytes are not what the content type says.
     #[error("malformed request")]
