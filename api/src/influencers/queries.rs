@@ -192,6 +192,21 @@ pub async fn own_gonggus<S>(
     .await
 }
 
+/// All gonggus that somebody made before a moment, deleted ones too: none has clicks from before it was made.
+pub async fn own_gonggu_ids(
+    pool: &PgPool,
+    id: Uuid,
+    before: DateTime<Utc>,
+) -> Result<Vec<Uuid>, sqlx::Error> {
+    sqlx::query_scalar!(
+        "SELECT id FROM gonggus WHERE influencer_id = $1 AND created_at < $2 ORDER BY id",
+        id,
+        before
+    )
+    .fetch_all(pool)
+    .await
+}
+
 /// How many gonggus somebody ever made, and when the first.
 pub async fn own_gonggu_span(pool: &PgPool, id: Uuid) -> Result<(i64, Option<DateTime<Utc>>), sqlx::Error> {
     let row = sqlx::query!(
