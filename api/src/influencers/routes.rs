@@ -139,7 +139,7 @@ async fn update(
 }
 
 /// The figures of one's own gonggus: all together, and each on this page. Of very many, only so long a range is
-/// summed as stays within two million gonggus times buckets.
+/// summed as stays within a million gonggus times buckets.
 #[utoipa::path(get, path = "/influencers/me/stats", tag = "influencers", operation_id = "read_own_influencer_stats", security(("bearer" = [])),
     extensions(("x-required-role" = json!("influencer"))), params(InfluencerStatsParameters), responses(
     (status = 200, body = InfluencerStatsResponse),

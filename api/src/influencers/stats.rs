@@ -18,9 +18,9 @@ use uuid::Uuid;
 
 /// So many are asked about at a time: one person's figures must not take all connections.
 const AT_ONCE: usize = 4;
-/// Gonggus times buckets of an answer: some seconds of reading at worst. Two thousand gonggus over nearly three years by
-/// day, or two hundred over a week by minute.
-const READ_MAX: u64 = 2_000_000;
+/// Gonggus times buckets of an answer: some seconds of reading at worst. A thousand gonggus over nearly three years by
+/// day, or a hundred over a week by minute.
+const READ_MAX: u64 = 1_000_000;
 /// A gonggu costs at least as much as so many buckets.
 const GONGGU_COST: u64 = 100;
 
