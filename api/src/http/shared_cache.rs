@@ -30,7 +30,7 @@ pub trait SharedCache: Send + Sync + 'static {
 /// A cache within one process, bounded in bytes.
 #[derive(Debug)]
 pub struct MemoryCache {
-    kept: Cache<Box<str>, Kept>,
+    kept: Cache<String, Kept>,
 }
 
 /// A value and its life.
@@ -43,14 +43,14 @@ struct Kept {
 /// Each value lives as long as it was given.
 struct Lives;
 
-impl Expiry<Box<str>, Kept> for Lives {
-    fn expire_after_create(&self, _: &Box<str>, kept: &Kept, _: Instant) -> Option<Duration> {
+impl Expiry<String, Kept> for Lives {
+    fn expire_after_create(&self, _: &String, kept: &Kept, _: Instant) -> Option<Duration> {
         Some(kept.ttl)
     }
 
     fn expire_after_update(
         &self,
-        _: &Box<str>,
+        _: &String,
         kept: &Kept,
         _: Instant,
         _: Option<Duration>,
@@ -64,7 +64,7 @@ impl MemoryCache {
     pub fn new(bytes_max: u64) -> Self {
         let kept = Cache::builder()
             .max_capacity(bytes_max)
-            .weigher(|key: &Box<str>, kept: &Kept| {
+            .weigher(|key: &String, kept: &Kept| {
                 u32::try_from(key.len() + kept.value.len()).unwrap_or(u32::MAX)
             })
             .expire_after(Lives)
@@ -80,7 +80,7 @@ impl SharedCache for MemoryCache {
     }
 
     async fn put(&self, key: &str, value: Bytes, ttl: Duration) {
-        self.kept.insert(key.into(), Kept { value, ttl });
+        self.kept.insert(key.to_owned(), Kept { value, ttl });
     }
 
     async fn forget(&self, key: &str) {
