@@ -6,11 +6,13 @@ use crate::auth::passwords::Passwords;
 use crate::auth::social::Social;
 use crate::auth::tokens::AccessTokens;
 use crate::coupons::limits::CouponLimits;
+use crate::gonggus::cache::CatalogCache;
 use crate::gonggus::totals::Totals;
 use crate::http::address::TrustedProxies;
 use crate::http::origin::Origins;
 use crate::http::request_id::RequestIds;
 use crate::http::settings::HttpSettings;
+use crate::http::shared_cache::SharedCache;
 use crate::tracking::edge::EdgeMetrics;
 use crate::tracking::figures::Figures;
 use crate::tracking::links::Links;
@@ -38,6 +40,8 @@ pub struct AppDependencies {
     pub figures: Arc<dyn Figures>,
     /// Live totals.
     pub counters: Arc<dyn Counters>,
+    /// Where prepared answers are kept.
+    pub shared_cache: Arc<dyn SharedCache>,
     /// The deployment's key for address hashes.
     pub address_key: AddressKey,
     /// Access tokens.
@@ -92,6 +96,8 @@ pub struct AppParts {
     pub request_ids: RequestIds,
     /// Counters of the edge.
     pub edge_metrics: EdgeMetrics,
+    /// What all are shown of the catalog; told of each change of it.
+    pub catalog: CatalogCache,
     /// Totals of gonggu lists.
     pub totals: Totals,
 }
@@ -114,6 +120,7 @@ impl App {
             origins: Origins::new(settings.cors_origins.iter().chain(&settings.own_origins)),
             request_ids: RequestIds::new(),
             edge_metrics: EdgeMetrics::register(),
+            catalog: CatalogCache::new(given.shared_cache, settings.catalog_cache_millis),
             totals: Totals::new(),
             settings,
             pool: given.pool,

@@ -3,14 +3,18 @@
 use crate::config::Config;
 use crate::embedded::{self, EmbeddedConfig, EmbeddedError, EmbeddedPostgres};
 use secrecy::ExposeSecret;
-use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{Connection as _, PgPool};
 use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
 /// A request that gets no connection in this time is better told so than kept.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A connection that rested longer is asked whether it still lives before it is used: that question costs as much as
+/// a small statement, so one that was in use a moment ago is taken as it is.
+const ASKED_AFTER: Duration = Duration::from_secs(1);
 
 /// What this process is to the private cluster.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -86,6 +90,15 @@ impl Database {
         PgPoolOptions::new()
             .max_connections(connections_max)
             .acquire_timeout(ACQUIRE_TIMEOUT)
+            .test_before_acquire(false)
+            .before_acquire(|connection, state| {
+                Box::pin(async move {
+                    if state.idle_for >= ASKED_AFTER {
+                        connection.ping().await?;
+                    }
+                    Ok(true)
+                })
+            })
             .connect_lazy_with(self.options())
     }
 

@@ -6,6 +6,7 @@ use crate::app::{App, AppDependencies};
 use crate::auth::identity::Identities;
 use crate::auth::tokens::AccessTokens;
 use crate::http::settings::HttpSettings;
+use crate::http::shared_cache::MemoryCache;
 use crate::tracking::figures::{EvidenceRow, Figures, GongguStats, StatsError, StatsQuery};
 use crate::tracking::links::{Link, Links, LinksDependencies};
 use futures::stream::BoxStream;
@@ -158,6 +159,7 @@ pub(crate) fn app_on(pool: PgPool, links_pool: PgPool, frontend_url: Option<&str
         links,
         figures: Arc::new(NoFigures),
         counters: Arc::new(MemoryCounters::default()),
+        shared_cache: Arc::new(MemoryCache::new(1 << 24)),
         address_key: AddressKey::new([1; 32]),
         tokens: tokens(),
         identities: Identities::new(),

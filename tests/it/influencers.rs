@@ -139,7 +139,8 @@ async fn figures_of_each_add_up_to_those_of_all() {
     assert_eq!((number(&stats["totals"], "gross"), number(&stats["totals"], "billable")), (6, 3));
     assert!(stats["complete_through"].is_string());
     let page = influencer.api.read("/influencers/me/stats?size=1&page=2").await;
-    assert_eq!((&page["totals"]["gross"], &page["total"], &page["pages"]), (&json!(2), &json!(3), &json!(3)));
+    assert_eq!((&page["items"][0]["totals"]["gross"], &page["pages"]), (&json!(2), &json!(3)));
+    assert_eq!((&page["totals"]["gross"], &page["total"]), (&json!(6), &json!(3)), "of all, not of the page");
     for (query, code) in [
         ("size=101", "VALIDATION_ERROR"),
         ("interval=week", "VALIDATION_ERROR"),
@@ -150,4 +151,36 @@ async fn figures_of_each_add_up_to_those_of_all() {
         let path = format!("/influencers/me/stats?{query}");
         assert_error(&influencer.api.expect(Method::GET, &path, &Value::Null, 422).await, code);
     }
+}
+
+/// Clicks on the first and the last of more gonggus than a page has.
+#[tokio::test]
+async fn figures_of_all_are_not_those_of_a_page() {
+    let shared = shared().await;
+    let influencer = person(shared, Role::Influencer).await;
+    let gonggus = influencer.api.open_gonggus(150).await;
+    let visitor = Visitor::new();
+    for gonggu in [gonggus[0], gonggus[60], gonggus[149]] {
+        visitor.go(&influencer.api, gonggu).await.redirected();
+        influencer.api.settled(gonggu, 1).await;
+    }
+    for (query, items, gross_of_items) in [("", 100, 2), ("?page=2", 50, 1), ("?size=1&page=150", 1, 1)] {
+        let stats = influencer.api.read(&format!("/influencers/me/stats{query}")).await;
+        let shown = stats["items"].as_array().unwrap();
+        let gross = shown.iter().map(|item| item["totals"]["gross"].as_u64().unwrap()).sum::<u64>();
+        assert_eq!((shown.len(), gross), (items, gross_of_items), "{query}");
+        assert_eq!((&stats["totals"]["gross"], &stats["total"]), (&json!(3), &json!(150)), "{query}");
+        let series = stats["series"].as_array().unwrap();
+        assert_eq!(series.iter().map(|point| point["gross"].as_u64().unwrap()).sum::<u64>(), 3, "{query}");
+    }
+    // all of them by the minute for six days ahead are too much, and what was before any was made is nothing
+    let (now, minutes) = (chrono::Utc::now(), "interval=minute");
+    let range = |from, to| {
+        let day = |days| (now + chrono::TimeDelta::days(days)).format("%Y-%m-%dT%H:%M:%SZ");
+        format!("/influencers/me/stats?{minutes}&from={}&to={}", day(from), day(to))
+    };
+    let refused = influencer.api.expect(Method::GET, &range(-1, 5), &Value::Null, 422).await;
+    assert_error(&refused, "RANGE_TOO_LARGE");
+    let none = influencer.api.read(&range(-7, -1)).await;
+    assert_eq!((&none["total"], &none["totals"]["gross"]), (&json!(150), &json!(0)));
 }

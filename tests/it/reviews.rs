@@ -3,7 +3,7 @@
 use crate::harness::api::assert_error;
 use crate::harness::catalog::person;
 use crate::harness::database::Role;
-use crate::harness::shared;
+use crate::harness::{GongguSpec, shared};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -37,6 +37,31 @@ async fn one_each_with_a_rating_of_all() {
     shared.anyone().expect(Method::POST, &path, &own, 401).await;
     for query in ["sort=content", "size=1000000", "sort=rating;--"] {
         shared.anyone().expect(Method::GET, &format!("{path}?{query}"), &Value::Null, 422).await;
+    }
+}
+
+/// Nobody can have bought what has not opened; and what somebody wrote who is suspended is not shown.
+#[tokio::test]
+async fn too_early_and_of_suspended_people() {
+    let shared = shared().await;
+    let planned = shared.admin().gonggu(&GongguSpec::not_open()).await;
+    let (one, other) = (person(shared, Role::Buyer).await, person(shared, Role::Buyer).await);
+    let body = |rating: u8| json!({"rating": rating, "content": "좋아요"});
+    let path = format!("/gonggus/{planned}/reviews");
+    assert_error(&one.api.expect(Method::POST, &path, &body(5), 409).await, "GONGGU_NOT_OPENED");
+    let path = format!("/gonggus/{}/reviews", shared.admin().open_gonggu().await);
+    one.api.expect(Method::POST, &path, &body(1), 201).await;
+    other.api.expect(Method::POST, &path, &body(5), 201).await;
+    let user = format!("/admin/users/{}", one.id);
+    for (status, shown, average) in [("suspended", 1, 5.0), ("active", 2, 3.0)] {
+        let change = json!({"status": status, "reason": "test"});
+        shared.admin().expect(Method::PATCH, &user, &change, 200).await;
+        for sort in ["created_at", "rating"] {
+            let list = shared.anyone().read(&format!("{path}?sort={sort}")).await;
+            assert_eq!(list["items"].as_array().unwrap().len(), shown, "{status}");
+            assert_eq!(list["rating"], json!({"average": average, "count": shown}), "{status}");
+            assert_eq!(list["total"], shown, "{status}");
+        }
     }
 }
 

@@ -208,6 +208,7 @@ async fn list_audit_log(
 /// succeeded all the same: the change's notification brings it about.
 async fn in_force(app: &App, user_id: Uuid) {
     app.identities.forget(UserId(user_id));
+    app.catalog.changed();
     let refreshed = tokio::time::timeout(IN_FORCE_MAX, app.links.refresh_owner(UserId(user_id))).await;
     if !matches!(refreshed, Ok(Ok(()))) {
         tracing::warn!(user.id = %user_id, "a change is stored but could not be read back for redirects yet");

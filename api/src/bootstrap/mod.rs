@@ -21,6 +21,7 @@ use crate::config::Config;
 use crate::database::{Database, Ownership};
 use crate::health::{self, Readiness};
 use crate::http::settings::HttpSettings;
+use crate::http::shared_cache::MemoryCache;
 use crate::http::{openapi, server};
 use crate::secrets::{self, Secrets};
 use crate::tracking::figures::StoreFigures;
@@ -48,6 +49,8 @@ use tokio_util::sync::CancellationToken;
 
 /// Connections of the catalog: more than two a core only wait for each other.
 const CATALOG_CONNECTIONS_MAX: u32 = 16;
+/// Some ten thousand pages and details of the catalog: more than are asked for within their second.
+const SHARED_CACHE_BYTES: u64 = 64 << 20;
 /// The start waits this long for the judging side to say that it can work. Serving does not need it; but
 /// a store of another history should be refused before the first click is taken.
 const SETTLE_TIME: Duration = Duration::from_secs(5);
@@ -266,6 +269,7 @@ fn app(
         sink: Arc::new(opened.journal.clone()),
         links,
         counters,
+        shared_cache: Arc::new(MemoryCache::new(SHARED_CACHE_BYTES)),
         address_key: opened.secrets.address_key.clone(),
         tokens,
         identities,
@@ -324,6 +328,7 @@ fn http_settings(config: &Config, listener: &std::net::TcpListener) -> HttpSetti
         frontend_url: config.http.frontend_url.clone(),
         trusted_proxies: config.http.trusted_proxies.clone(),
         cookie_secure: config.http.cookie_secure(),
+        catalog_cache_millis: config.http.catalog_cache_millis,
         access_token_minutes: u32::try_from(config.tokens.access_token_life.as_secs() / 60)
             .unwrap_or(defaults.access_token_minutes),
         refresh_token_days: u32::try_from(config.tokens.refresh_token_life.as_secs() / 86_400)

@@ -59,7 +59,7 @@ pub(super) fn days(asked: &CalendarParameters, now: UnixMillis) -> Result<(Naive
         return Err(ApiError::field("to", "시작일보다 앞설 수 없습니다"));
     }
     match (to - from).num_days() + 1 {
-        days if days > DAYS_MAX => Err(ApiError::RangeTooLarge { buckets: days.unsigned_abs() }),
+        days if days > DAYS_MAX => Err(ApiError::TooManyDays),
         _ => Ok((from, to)),
     }
 }

@@ -72,5 +72,7 @@ async fn an_answer_is_bounded(pool: PgPool) {
         assert_eq!(answer.status, status, "{query}: {}", answer.body);
         assert_eq!(answer.body.get("code").cloned().unwrap_or(json!("")), code, "{query}");
     }
-    assert_eq!(DAYS_MAX, 62);
+    let answer = catalog.get("/calendar?from=2026-01-01&to=2026-03-04", None).await;
+    let detail = answer.body["detail"].as_str().unwrap().to_owned();
+    assert!(detail.contains(&DAYS_MAX.to_string()) && !detail.contains("간격"), "{detail}");
 }

@@ -139,6 +139,7 @@ async fn add(
     let entry = entry(actor_id, "category.create", category.id, json!({"after": category}));
     audit::record(&mut transaction, &entry).await?;
     transaction.commit().await?;
+    app.catalog.changed();
     Ok((StatusCode::CREATED, Json(category)))
 }
 
@@ -158,6 +159,7 @@ async fn replace(
     let details = json!({"before": before, "after": category});
     audit::record(&mut transaction, &entry(actor_id, "category.update", id, details)).await?;
     transaction.commit().await?;
+    app.catalog.changed();
     Ok(Json(category))
 }
 
@@ -170,6 +172,7 @@ async fn remove(app: &App, actor_id: Uuid, id: &str) -> Result<StatusCode, ApiEr
     let entry = entry(actor_id, "category.delete", id, json!({"before": before}));
     audit::record(&mut transaction, &entry).await?;
     transaction.commit().await?;
+    app.catalog.changed();
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -22,6 +22,9 @@ pub struct HttpConfig {
     pub frontend_url: Option<Url>,
     /// Only these may say whom they speak for; nobody by default.
     pub trusted_proxies: Vec<IpNet>,
+    /// How long lists and details of the catalog are told again without asking the database; 0: not at all. A
+    /// second: openings and closings are told to the second.
+    pub catalog_cache_millis: u32,
 }
 
 impl HttpConfig {
@@ -40,6 +43,12 @@ impl HttpConfig {
             trusted_proxies: reader.value("TRUSTED_PROXIES", Vec::new(), "10.0.0.0/8,192.168.1.5", |text| {
                 reader::list(text, reader::network)
             }),
+            catalog_cache_millis: reader.value(
+                "CATALOG_CACHE_MILLIS",
+                1_000,
+                "1000",
+                reader::whole(0..=10_000),
+            ),
         }
     }
 

@@ -8,12 +8,14 @@
 //! them, which no function of three columns and a parameter allows. In the same way a title that contains a text
 //! contains all its pairs of letters.
 
-use crate::gonggus::totals::TotalKey;
+use crate::gonggus::totals::{Counted, TotalKey};
 use crate::gonggus::types::{GongguFilter, GongguRow, Status};
 use crate::http::check::Checks;
 use crate::http::error::ApiError;
 use crate::http::page::{Order, PageRequest};
+use crate::http::text;
 use chrono::{DateTime, Utc};
+use sqlx::postgres::types::PgInterval;
 use sqlx::{PgPool, Postgres, QueryBuilder};
 
 /// A longer text is in no title that anybody looks for.
@@ -34,6 +36,10 @@ pub const COLUMNS: &str = "
 /// it is those that are looked up.
 pub const LISTED: &str = "g.deleted_at IS NULL AND NOT EXISTS (
     SELECT FROM users hidden WHERE hidden.id = g.influencer_id AND hidden.status <> 'active')";
+
+/// When the next gonggu closes after a moment, which follows.
+const NEXT_CLOSING: &str = "(SELECT min(least(g.close_at, g.closed_at)) FROM gonggus g
+    WHERE g.deleted_at IS NULL AND least(g.close_at, g.closed_at) > ";
 
 /// What lists may be sorted by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,9 +99,9 @@ impl ListQuery {
     /// Checks what was asked.
     pub fn new(filter: GongguFilter, now: DateTime<Utc>) -> Result<Self, ApiError> {
         let mut checks = Checks::new();
-        let short = filter.q.as_ref().is_none_or(|q| q.chars().count() <= Q_MAX_CHARS);
-        checks.ensure(short, "q", "100자 이하여야 합니다");
+        let q = filter.q.as_deref().and_then(|q| text::sought(q, Q_MAX_CHARS, &mut checks));
         checks.finish()?;
+        let filter = GongguFilter { q, ..filter };
         let page = crate::http::page::PageQuery {
             page: filter.page,
             size: filter.size,
@@ -112,21 +118,51 @@ impl ListQuery {
     }
 
     /// What is counted, and so remembered; `None`: one owner's gonggus are counted by an index.
-    pub fn total_key(&self, links_version: u64) -> Option<TotalKey> {
+    pub fn total_key(&self, changes: u64) -> Option<TotalKey> {
         self.filter.influencer_id.is_none().then(|| TotalKey {
-            links_version,
+            changes,
             status: self.filter.status.map(Status::as_str),
             category: self.filter.category,
             q: self.filter.q.clone(),
-            closes_within_millis: self.closes_until.map(|until| (until - self.now).num_milliseconds()),
+            closes_within_millis: self.closes_within_millis(),
         })
     }
 
-    /// How many fit in all.
-    pub async fn count(&self, pool: &PgPool) -> Result<i64, sqlx::Error> {
-        let mut count = QueryBuilder::new("SELECT count(*) FROM gonggus g WHERE ");
+    /// All that the answer depends on besides the time and the catalog, in one line.
+    pub fn question(&self) -> String {
+        let GongguFilter { status, influencer_id, category, q, .. } = &self.filter;
+        let PageRequest { page, size, sort, order } = self.page;
+        let within = self.closes_within_millis();
+        format!(
+            "gonggus:{status:?}:{influencer_id:?}:{category:?}:{within:?}:{sort:?}:{order:?}:{page}:{size}:{q:?}"
+        )
+    }
+
+    fn closes_within_millis(&self) -> Option<i64> {
+        self.closes_until.map(|until| (until - self.now).num_milliseconds())
+    }
+
+    /// How many fit in all, and when the next gonggu opens or closes, if that can change it: both from indexes,
+    /// whichever gonggu it is.
+    pub async fn count(&self, pool: &PgPool) -> Result<Counted, sqlx::Error> {
+        let mut count = QueryBuilder::new("SELECT (SELECT count(*) FROM gonggus g WHERE ");
         self.narrow(&mut count);
-        count.build_query_scalar().fetch_one(pool).await
+        count.push(") AS total, ");
+        if self.filter.status.is_none() && self.closes_until.is_none() {
+            count.push("NULL::timestamptz AS until");
+        } else {
+            count.push("least(");
+            count.push("(SELECT min(g.open_at) FROM gonggus g WHERE g.deleted_at IS NULL AND g.open_at > ");
+            count.push_bind(self.now).push("), ");
+            count.push(NEXT_CLOSING).push_bind(self.now).push(")");
+            if let Some(closes_until) = self.closes_until {
+                // comes into reach so long before it closes
+                count.push(", ").push(NEXT_CLOSING).push_bind(closes_until).push(") - ");
+                count.push_bind(PgInterval::try_from(closes_until - self.now).map_err(sqlx::Error::Encode)?);
+            }
+            count.push(") AS until");
+        }
+        count.build_query_as::<Counted>().fetch_one(pool).await
     }
 
     /// The page. Which gonggus are on it is found first, by what they are sorted by; only those are read
@@ -170,12 +206,11 @@ impl ListQuery {
             );
             query.push_bind(category).push(" OR c.parent_id = ").push_bind(category).push(")))");
         }
-        if let Some(text) = self.filter.q.as_deref().map(str::trim).filter(|text| !text.is_empty()) {
-            let text = text.replace('\0', "");
+        if let Some(text) = &self.filter.q {
             if text.chars().count() > 1 {
                 query.push(" AND letter_pairs(g.title) @> letter_pairs(").push_bind(text.clone()).push(")");
             }
-            query.push(" AND strpos(lower(g.title), lower(").push_bind(text).push(")) > 0");
+            query.push(" AND strpos(lower(g.title), lower(").push_bind(text.clone()).push(")) > 0");
         }
     }
 

@@ -5,6 +5,7 @@
 //! stay.
 
 mod audit;
+pub mod cache;
 pub mod check;
 pub mod destination;
 pub mod lists;

@@ -2,13 +2,14 @@
 
 use crate::app::App;
 use crate::gonggus::lists::ListQuery;
+use crate::gonggus::totals::Asked;
 use crate::gonggus::types::{
     ClosingSoonParameters, GongguCreate, GongguDetailResponse, GongguFilter, GongguListResponse,
     GongguResponse, GongguRow, GongguUpdate, ShelfFilter, Status,
 };
 use crate::gonggus::{audit, check, queries};
 use crate::http::auth::{AnyUser, MaybeUser, VerifiedInfluencer};
-use crate::http::conditional::Conditional;
+use crate::http::conditional::{Conditional, Prepared};
 use crate::http::error::{ApiError, ErrorBody};
 use crate::http::extract::{JsonBody, Path, Query};
 use crate::http::page::Order;
@@ -18,6 +19,7 @@ use axum::extract::State;
 use axum::response::Response;
 use chrono::{DateTime, Duration, Utc};
 use gonggumoa_analytics::postgres::begin::begin;
+use gonggumoa_core::clock::UnixMillis;
 use gonggumoa_core::ids::{GongguId, UserId};
 use http::StatusCode;
 use sqlx::PgConnection;
@@ -52,7 +54,7 @@ async fn list(
     Query(filter): Query<GongguFilter>,
 ) -> Result<Response, ApiError> {
     let query = ListQuery::new(filter, app.clock.now().to_utc())?;
-    listed(&app, &conditional, &query).await
+    listed(&app, &conditional, query).await
 }
 
 /// What is open now.
@@ -67,7 +69,7 @@ async fn active(
 ) -> Result<Response, ApiError> {
     let filter = soonest(filter.with_status(Status::Active), "close_at");
     let query = ListQuery::new(filter, app.clock.now().to_utc())?;
-    listed(&app, &conditional, &query).await
+    listed(&app, &conditional, query).await
 }
 
 /// What is still to open.
@@ -82,7 +84,7 @@ async fn upcoming(
 ) -> Result<Response, ApiError> {
     let filter = soonest(filter.with_status(Status::Scheduled), "open_at");
     let query = ListQuery::new(filter, app.clock.now().to_utc())?;
-    listed(&app, &conditional, &query).await
+    listed(&app, &conditional, query).await
 }
 
 /// What is open and closes soon.
@@ -104,7 +106,7 @@ async fn closing_soon(
     let now = app.clock.now().to_utc();
     let filter = soonest(filter.with_status(Status::Active), "close_at");
     let query = ListQuery::new(filter, now)?.closing_until(now + Duration::hours(hours));
-    listed(&app, &conditional, &query).await
+    listed(&app, &conditional, query).await
 }
 
 /// Unless asked otherwise, what comes first in time stands first.
@@ -119,14 +121,25 @@ fn soonest(filter: GongguFilter, sort: &str) -> GongguFilter {
     }
 }
 
-async fn listed(app: &App, conditional: &Conditional, query: &ListQuery) -> Result<Response, ApiError> {
-    let total = match query.total_key(app.links.version()) {
-        Some(key) => app.totals.get(key, query.count(&app.pool)).await?,
-        None => query.count(&app.pool).await?,
+/// The same for everybody, so prepared once a moment; who is signed in may only not keep it himself.
+async fn listed(app: &App, conditional: &Conditional, query: ListQuery) -> Result<Response, ApiError> {
+    let making = || page(app.clone(), query.clone());
+    let question = query.question();
+    let links_version = app.links.version();
+    let prepared = app.catalog.answer(&question, links_version, query.now.into(), making).await?;
+    conditional.answer_prepared(&prepared, LIST_MAX_AGE_SECONDS)
+}
+
+async fn page(app: App, query: ListQuery) -> Result<Prepared, ApiError> {
+    let total = match query.total_key(app.catalog.changes(app.links.version())) {
+        Some(key) => {
+            let asked = Asked { now: query.now, hears_all: app.links.is_synced() };
+            app.totals.get(key, asked, query.count(&app.pool)).await?
+        }
+        None => query.count(&app.pool).await?.total,
     };
     let rows = query.rows(&app.pool).await?;
-    let answer = GongguListResponse::new(rows, total, &query.page, query.now.into());
-    conditional.answer(&answer, LIST_MAX_AGE_SECONDS)
+    Prepared::of(&GongguListResponse::new(rows, total, &query.page, query.now.into()))
 }
 
 /// A new gonggu.
@@ -178,17 +191,28 @@ async fn read(
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
     let id = parse_id(&id)?;
-    let viewer_id = user.as_ref().map(|user| user.id.0);
+    let now = app.clock.now();
+    let Some(user) = user else {
+        let making = || shown_to_all(app.clone(), id, now);
+        let links_version = app.links.version();
+        let prepared = app.catalog.answer(&format!("gonggu:{id}"), links_version, now, making).await?;
+        return conditional.answer_prepared(&prepared, LIST_MAX_AGE_SECONDS);
+    };
     let mut connection = app.pool.acquire().await?;
-    let row = queries::by_id(&mut connection, id, viewer_id).await?.ok_or(ApiError::GongguNotFound)?;
-    let is_admin = user.is_some_and(|user| user.role == UserRole::Admin);
-    if !row.is_shown && !is_admin {
-        return Err(ApiError::GongguNotFound);
-    }
+    let row = queries::by_id(&mut connection, id, Some(user.id.0)).await?;
+    let row = row.filter(|row| row.is_shown || user.role == UserRole::Admin);
+    conditional.answer(&detail(row.ok_or(ApiError::GongguNotFound)?, now), LIST_MAX_AGE_SECONDS)
+}
+
+async fn shown_to_all(app: App, id: Uuid, now: UnixMillis) -> Result<Prepared, ApiError> {
+    let mut connection = app.pool.acquire().await?;
+    let row = queries::by_id(&mut connection, id, None).await?.filter(|row| row.is_shown);
+    Prepared::of(&detail(row.ok_or(ApiError::GongguNotFound)?, now))
+}
+
+fn detail(row: GongguRow, now: UnixMillis) -> GongguDetailResponse {
     let (bookmarked, alarm_minutes_before) = (row.bookmarked, row.alarm_minutes_before);
-    let gonggu = GongguResponse::new(row, app.clock.now());
-    let answer = GongguDetailResponse { gonggu, bookmarked, alarm_minutes_before };
-    conditional.answer(&answer, LIST_MAX_AGE_SECONDS)
+    GongguDetailResponse { gonggu: GongguResponse::new(row, now), bookmarked, alarm_minutes_before }
 }
 
 /// Changes a gonggu; `closed: true` closes it now.
@@ -276,7 +300,7 @@ fn closed_at(row: &GongguRow, closed: Option<bool>, now: DateTime<Utc>) -> Optio
 /// Waits until `/go` of this process follows what was committed. If that fails the call has succeeded all
 /// the same (an error would have it repeated): the links are told to be behind and find it themselves.
 async fn in_force(app: &App, id: Uuid) {
-    app.totals.changed();
+    app.catalog.changed();
     if let Err(error) = app.links.refresh(GongguId(id)).await {
         tracing::warn!(
             error = &error as &(dyn std::error::Error + 'static),

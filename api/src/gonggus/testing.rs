@@ -103,7 +103,7 @@ impl Catalog {
 
     /// What was written by hand is seen: nobody told this process.
     pub(crate) fn written_by_hand(&self) {
-        self.app.totals.changed();
+        self.app.catalog.changed();
     }
 
     /// A call; `path` under the base.
@@ -148,7 +148,7 @@ impl Catalog {
         assert!(self.get(path, person).await.status.is_success(), "{path}");
         Statements::count();
         STATEMENTS.set(0);
-        self.app.totals.changed();
+        self.app.catalog.changed();
         let answer = self.get(path, person).await;
         assert_eq!(answer.status, StatusCode::OK, "{path}: {}", answer.body);
         STATEMENTS.get()
@@ -158,7 +158,7 @@ impl Catalog {
 /// The plans of the statements of a GET, on a database whose statements tell them (`auto_explain`, as notices).
 pub(crate) async fn plans_of(catalog: &Catalog, path: &str, person: Option<&Person>) -> Vec<String> {
     Statements::count();
-    catalog.app.totals.changed();
+    catalog.app.catalog.changed();
     PLANS.take();
     let answer = catalog.get(path, person).await;
     assert_eq!(answer.status, StatusCode::OK, "{path}: {}", answer.body);

@@ -323,7 +323,8 @@ pub struct ClosingSoonParameters {
 pub struct GongguListResponse {
     /// This page.
     pub items: Vec<GongguResponse>,
-    /// All that fit the filter.
+    /// All that fit the filter, counted at most a second ago for what opens, closes, comes or goes; a title or
+    /// category changed elsewhere is in it half a minute later at the latest.
     pub total: i64,
     /// Which page.
     pub page: i64,

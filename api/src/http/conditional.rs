@@ -10,12 +10,15 @@ use crate::http::error::ApiError;
 use axum::body::Body;
 use axum::extract::FromRequestParts;
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Serialize;
 
 /// So many characters of the hash make a tag: 128 bits, never equal by chance.
 const TAG_CHARS: usize = 32;
+/// The same with its quotes.
+const TAG_BYTES: usize = TAG_CHARS + 2;
 
 /// What the client has already, and whether it says who it is.
 #[derive(Clone, Debug)]
@@ -53,71 +56,71 @@ impl Conditional {
     /// The answer, or 304 if the client has it. Who is not signed in may use it for `max_age_seconds`
     /// without asking again; who is asks each time, since he expects to see what he has just changed.
     pub fn answer<T: Serialize>(&self, body: &T, max_age_seconds: u32) -> Result<Response, ApiError> {
-        let bytes = serde_json::to_vec(body).map_err(ApiError::internal)?;
-        let mut tag = format!("\"{}", blake3::hash(&bytes).to_hex());
-        tag.truncate(1 + TAG_CHARS);
-        tag.push('"');
+        self.answer_prepared(&Prepared::of(body)?, max_age_seconds)
+    }
+
+    /// The same of what was prepared before.
+    pub fn answer_prepared(&self, prepared: &Prepared, max_age_seconds: u32) -> Result<Response, ApiError> {
+        let tag = prepared.tag();
         let is_known = self.known.iter().any(|known| *known == tag || known == "*");
         let mut response = if is_known {
             StatusCode::NOT_MODIFIED.into_response()
         } else {
             let kind = HeaderValue::from_static("application/json");
-            ([(header::CONTENT_TYPE, kind)], Body::from(bytes)).into_response()
+            ([(header::CONTENT_TYPE, kind)], Body::from(prepared.body())).into_response()
         };
-        let age = if self.is_personal {
-            "private, no-cache".to_owned()
-        } else {
-            format!("public, max-age={max_age_seconds}")
+        let age = match (self.is_personal, max_age_seconds) {
+            (true, _) => HeaderValue::from_static("private, no-cache"),
+            (false, 1) => HeaderValue::from_static("public, max-age=1"),
+            (false, seconds) => {
+                HeaderValue::try_from(format!("public, max-age={seconds}")).map_err(ApiError::internal)?
+            }
         };
         let headers = response.headers_mut();
-        headers.insert(header::ETAG, HeaderValue::try_from(tag).map_err(ApiError::internal)?);
-        headers.insert(header::CACHE_CONTROL, HeaderValue::try_from(age).map_err(ApiError::internal)?);
+        headers.insert(header::ETAG, HeaderValue::from_maybe_shared(tag).map_err(ApiError::internal)?);
+        headers.insert(header::CACHE_CONTROL, age);
         headers.append(header::VARY, HeaderValue::from_static("authorization, cookie"));
         Ok(response)
     }
 }
 
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, clippy::expect_used)]
-    use super::*;
+/// JSON ready to be sent, with its tag before it: one piece of memory, as a cache keeps it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Prepared(Bytes);
 
-    fn asked(name: header::HeaderName, value: &str) -> Conditional {
-        let mut headers = HeaderMap::new();
-        headers.insert(name, HeaderValue::from_str(value).unwrap());
-        Conditional::new(&headers)
-    }
-
-    fn shown(response: &Response, name: header::HeaderName) -> String {
-        response.headers()[name].to_str().unwrap().to_owned()
-    }
-
-    #[test]
-    fn what_the_client_has_is_not_sent_again() {
-        let first = Conditional::new(&HeaderMap::new()).answer(&"a", 5).unwrap();
-        assert_eq!(first.status(), StatusCode::OK);
-        assert_eq!(shown(&first, header::CACHE_CONTROL), "public, max-age=5");
-        let tag = shown(&first, header::ETAG);
-        assert_eq!(tag.len(), TAG_CHARS + 2);
-        for known in [tag.clone(), format!("W/{tag}"), format!("\"x\", {tag}"), "*".to_owned()] {
-            let again = asked(header::IF_NONE_MATCH, &known).answer(&"a", 5).unwrap();
-            assert_eq!(again.status(), StatusCode::NOT_MODIFIED, "{known}");
-            assert_eq!(shown(&again, header::ETAG), tag);
+impl Prepared {
+    /// The JSON of `body`.
+    pub fn of<T: Serialize>(body: &T) -> Result<Self, ApiError> {
+        let mut bytes = vec![b'"'; TAG_BYTES];
+        serde_json::to_writer(&mut bytes, body).map_err(ApiError::internal)?;
+        let hash = blake3::hash(bytes.get(TAG_BYTES..).unwrap_or_default()).to_hex();
+        for (place, letter) in bytes.iter_mut().skip(1).zip(hash.bytes().take(TAG_CHARS)) {
+            *place = letter;
         }
-        let changed = asked(header::IF_NONE_MATCH, &tag).answer(&"b", 5).unwrap();
-        assert_eq!(changed.status(), StatusCode::OK);
-        assert_ne!(shown(&changed, header::ETAG), tag);
+        Ok(Self(bytes.into()))
     }
 
-    #[test]
-    fn what_is_a_persons_is_not_shared() {
-        for personal in
-            [asked(header::AUTHORIZATION, "Bearer x"), asked(header::COOKIE, "a=b; access_token=x")]
-        {
-            let response = personal.answer(&"a", 5).unwrap();
-            assert_eq!(shown(&response, header::CACHE_CONTROL), "private, no-cache");
-        }
-        let other = asked(header::COOKIE, "theme=dark").answer(&"a", 5).unwrap();
-        assert_eq!(shown(&other, header::CACHE_CONTROL), "public, max-age=5");
+    /// What a cache kept, if it is that.
+    pub fn from_bytes(bytes: Bytes) -> Option<Self> {
+        let tag = bytes.get(..TAG_BYTES)?;
+        (tag.first() == Some(&b'"') && tag.last() == Some(&b'"')).then_some(Self(bytes))
+    }
+
+    /// What a cache keeps.
+    pub fn bytes(&self) -> Bytes {
+        self.0.clone()
+    }
+
+    /// The ETag, in its quotes.
+    pub fn tag(&self) -> Bytes {
+        self.0.slice(..TAG_BYTES)
+    }
+
+    /// The JSON.
+    pub fn body(&self) -> Bytes {
+        self.0.slice(TAG_BYTES..)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -75,7 +75,7 @@ pub fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     }
     let mut document = serde_json::Deserializer::from_slice(bytes);
     serde_path_to_error::deserialize(&mut document).map_err(|error| match error.inner().classify() {
-        Category::Io | Category::Syntax | Category::Eof => ApiError::Malformed,
+        Category::Io | Category::Syntax | Category::Eof => no_json(error.inner()),
         Category::Data => {
             let text = error.inner().to_string();
             match text.strip_prefix("missing field `").and_then(|rest| rest.split('`').next()) {
@@ -109,8 +109,13 @@ fn check_keys(bytes: &[u8]) -> Result<(), ApiError> {
     match (duplicate, walked) {
         (Some(key), _) => Err(ApiError::DuplicateKey(key)),
         (None, Ok(())) => Ok(()),
-        (None, Err(_)) => Err(ApiError::Malformed),
+        (None, Err(error)) => Err(no_json(&error)),
     }
+}
+
+/// Where it stops to be JSON: the parser's words are not for people, the place is.
+fn no_json(error: &serde_json::Error) -> ApiError {
+    ApiError::MalformedJson { line: error.line(), column: error.column() }
 }
 
 /// Visits a value of any shape and stops at the first key that repeats.

@@ -21,5 +21,6 @@ pub mod page;
 pub mod request_id;
 pub mod server;
 pub mod settings;
+pub mod shared_cache;
 pub mod text;
 mod workers;

@@ -37,6 +37,8 @@ pub struct HttpSettings {
     pub password_mails_max: usize,
     /// Social sign-in.
     pub social: SocialSettings,
+    /// How long a prepared list or detail of the catalog is told to all; 0 keeps none.
+    pub catalog_cache_millis: u32,
     /// The largest JSON body taken; the longest legal one (a description) is far below.
     pub body_max_bytes: usize,
     /// How long a handler may take until it answers. Streams are exempt once they have begun.
@@ -80,6 +82,7 @@ impl Default for HttpSettings {
             mails_per_account_per_hour: 5,
             password_mails_max: 4,
             social: SocialSettings::default(),
+            catalog_cache_millis: 1_000,
             body_max_bytes: 256 * 1024,
             handler_timeout: Duration::from_secs(30),
             connections_max: 16_384,

@@ -36,6 +36,16 @@ impl TextRule {
     }
 }
 
+/// Part of a name that is looked for: as texts are stored, in NFC, without what no text contains; `None` looks for
+/// nothing. Whoever types jamo by jamo finds what is stored in syllables.
+pub fn sought(q: &str, chars_max: usize, checks: &mut Checks) -> Option<String> {
+    let clean: String = q.trim().nfc().filter(|c| *c != '\0').collect();
+    if clean.chars().count() > chars_max {
+        checks.refuse("q", format!("{chars_max}자 이하여야 합니다"));
+    }
+    (!clean.is_empty()).then_some(clean)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -56,5 +66,17 @@ mod tests {
         let mut checks = Checks::new();
         TextRule { lines: true, ..rule }.check("a\nb", &mut checks);
         assert!(checks.finish().is_ok());
+    }
+
+    #[test]
+    fn what_is_looked_for_is_brought_into_the_stored_form() {
+        let mut checks = Checks::new();
+        let decomposed = " \u{1100}\u{1161}\0\u{1102}\u{1161} ";
+        assert_eq!(sought(decomposed, 2, &mut checks).as_deref(), Some("가나"));
+        assert_eq!(sought(" \0", 2, &mut checks), None);
+        assert!(checks.finish().is_ok());
+        let mut checks = Checks::new();
+        sought("가나다", 2, &mut checks);
+        assert!(checks.finish().is_err());
     }
 }

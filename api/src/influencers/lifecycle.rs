@@ -143,6 +143,7 @@ pub async fn reject(
 /// Other processes are told by the database.
 pub async fn in_force(app: &App, user_id: Uuid) {
     app.identities.forget(UserId(user_id));
+    app.catalog.changed();
     if let Err(error) = app.links.refresh_owner(UserId(user_id)).await {
         tracing::warn!(
             error = &error as &(dyn std::error::Error + 'static),

@@ -44,8 +44,8 @@ const LISTED: &str = " FROM influencer_profiles p JOIN users u ON u.id = p.user_
 
 fn narrow(query: &mut QueryBuilder<Postgres>, q: Option<&str>) {
     query.push(LISTED);
-    if let Some(text) = q.map(str::trim).filter(|text| !text.is_empty()) {
-        query.push(" AND strpos(lower(u.nickname), lower(").push_bind(text.replace('\0', "")).push(")) > 0");
+    if let Some(text) = q {
+        query.push(" AND strpos(lower(u.nickname), lower(").push_bind(text.to_owned()).push(")) > 0");
     }
 }
 
@@ -187,6 +187,21 @@ pub async fn own_gonggus<S>(
         id,
         page.size,
         page.offset()
+    )
+    .fetch_all(pool)
+    .await
+}
+
+/// All gonggus that somebody made before a moment, deleted ones too: none has clicks from before it was made.
+pub async fn own_gonggu_ids(
+    pool: &PgPool,
+    id: Uuid,
+    before: DateTime<Utc>,
+) -> Result<Vec<Uuid>, sqlx::Error> {
+    sqlx::query_scalar!(
+        "SELECT id FROM gonggus WHERE influencer_id = $1 AND created_at < $2 ORDER BY id",
+        id,
+        before
     )
     .fetch_all(pool)
     .await

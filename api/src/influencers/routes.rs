@@ -8,6 +8,7 @@ use crate::http::conditional::Conditional;
 use crate::http::error::{ApiError, ErrorBody};
 use crate::http::extract::{JsonBody, Path, Query};
 use crate::http::page::PageQuery;
+use crate::http::text;
 use crate::influencers::queries::{self, Sort};
 use crate::influencers::types::{
     GongguFigures, InfluencerDetailResponse, InfluencerFilter, InfluencerListResponse, InfluencerOwnResponse,
@@ -52,12 +53,11 @@ async fn list(
     Query(filter): Query<InfluencerFilter>,
 ) -> Result<Response, ApiError> {
     let mut checks = Checks::new();
-    let short = filter.q.as_ref().is_none_or(|q| q.chars().count() <= Q_MAX_CHARS);
-    checks.ensure(short, "q", "100자 이하여야 합니다");
+    let q = filter.q.as_deref().and_then(|q| text::sought(q, Q_MAX_CHARS, &mut checks));
     checks.finish()?;
     let page = PageQuery { page: filter.page, size: filter.size, sort: filter.sort, order: filter.order };
     let page = page.check(Sort::parse)?;
-    let q = filter.q.as_deref();
+    let q = q.as_deref();
     let total = queries::count(&app.pool, q).await?;
     let rows = queries::page(&app.pool, q, page, app.clock.now().to_utc()).await?;
     conditional.answer(&InfluencerListResponse::new(rows, total, &page), MAX_AGE_SECONDS)
@@ -138,7 +138,8 @@ async fn update(
     queries::own(&mut connection, user.id.0).await?.map(Json).ok_or(ApiError::InfluencerNotFound)
 }
 
-/// The figures of one's own gonggus, each and together.
+/// The figures of one's own gonggus: all together, and each on this page. Of very many, only so long a range is
+/// summed as stays within a million gonggus times buckets.
 #[utoipa::path(get, path = "/influencers/me/stats", tag = "influencers", operation_id = "read_own_influencer_stats", security(("bearer" = [])),
     extensions(("x-required-role" = json!("influencer"))), params(InfluencerStatsParameters), responses(
     (status = 200, body = InfluencerStatsResponse),
@@ -156,14 +157,21 @@ async fn own_stats(
     let asked = StatsParameters { from: asked.from, to: asked.to, interval: asked.interval, tz: asked.tz };
     let range = range::resolve(&asked, first.unwrap_or_else(|| now.to_utc()), now)?;
     let gonggus = queries::own_gonggus(&app.pool, user.id.0, &page).await?;
-    let ids: Vec<GongguId> = gonggus.iter().map(|gonggu| GongguId(gonggu.id)).collect();
+    // of all, not of the page alone
+    let ids = queries::own_gonggu_ids(&app.pool, user.id.0, range.to.to_utc()).await?;
+    let ids: Vec<GongguId> = ids.into_iter().map(GongguId).collect();
     let sum = stats::together(&app.figures, &ids, range).await?;
-    let figures = |(gonggu, each): (queries::OwnGonggu, &stats::Each)| GongguFigures {
-        gonggu_id: gonggu.id,
-        status: Status::at(now, gonggu.open_at, gonggu.close_at, gonggu.closed_at),
-        title: gonggu.title,
-        is_deleted: gonggu.deleted_at.is_some(),
-        totals: TotalsBody { counts: CountsBody::from(&each.totals), unique_visitors: each.unique_visitors },
+    let figures = |gonggu: queries::OwnGonggu| {
+        // one made after the range has nothing in it
+        let each = sum.each.get(&GongguId(gonggu.id)).copied().unwrap_or_default();
+        let counts = CountsBody::from(&each.totals);
+        GongguFigures {
+            gonggu_id: gonggu.id,
+            status: Status::at(now, gonggu.open_at, gonggu.close_at, gonggu.closed_at),
+            title: gonggu.title,
+            is_deleted: gonggu.deleted_at.is_some(),
+            totals: TotalsBody { counts, unique_visitors: each.unique_visitors },
+        }
     };
     let point = |point: &crate::tracking::figures::SeriesPoint| SeriesBody {
         at: point.at.to_utc(),
@@ -177,7 +185,7 @@ async fn own_stats(
         totals: CountsBody::from(&sum.totals),
         series: sum.series.iter().map(point).collect(),
         complete_through: sum.complete_through.filter(|at| at.0 > 0).map(|at| at.to_utc()),
-        items: gonggus.into_iter().zip(&sum.each).map(figures).collect(),
+        items: gonggus.into_iter().map(figures).collect(),
         total,
         page: page.page,
         size: page.size,

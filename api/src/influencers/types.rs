@@ -247,7 +247,7 @@ pub struct GongguFigures {
     pub totals: TotalsBody,
 }
 
-/// The figures of one's gonggus, the newest first, and of those together.
+/// The figures of one's gonggus: all together, and each on a page, the newest first.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct InfluencerStatsResponse {
     /// From, as rounded.
@@ -258,9 +258,9 @@ pub struct InfluencerStatsResponse {
     pub interval: StatsInterval,
     /// Whose days.
     pub tz: String,
-    /// The sum over `items`.
+    /// The sum over all one's gonggus, whichever of them are on this page.
     pub totals: CountsBody,
-    /// The sum over `items`, every bucket, also empty ones.
+    /// The same, every bucket, also empty ones.
     pub series: Vec<SeriesBody>,
     /// Up to when every click is in the figures; `null` before anything was judged.
     pub complete_through: Option<DateTime<Utc>>,

@@ -1,4 +1,7 @@
 //! Reviews in PostgreSQL. Each write is one statement on one row.
+//!
+//! What suspended people wrote is in no list and no rating until they are active again; what people wrote who have
+//! closed their account since stays, without their name.
 
 use crate::http::page::{Order, PageRequest};
 use crate::reviews::check::CheckedReview;
@@ -35,10 +38,19 @@ impl Sort {
     }
 }
 
-/// Whose a gonggu is that can be seen: not deleted, and of an active account.
-pub async fn gonggu_owner(pool: &PgPool, gonggu_id: Uuid) -> Result<Option<Uuid>, sqlx::Error> {
-    sqlx::query_scalar!(
-        "SELECT g.influencer_id FROM gonggus g JOIN users u ON u.id = g.influencer_id
+/// What may be reviewed.
+pub struct Reviewable {
+    /// Whose it is.
+    pub influencer_id: Uuid,
+    /// When it opens.
+    pub open_at: DateTime<Utc>,
+}
+
+/// A gonggu that can be seen: not deleted, and of an active account.
+pub async fn reviewable(pool: &PgPool, gonggu_id: Uuid) -> Result<Option<Reviewable>, sqlx::Error> {
+    sqlx::query_as!(
+        Reviewable,
+        "SELECT g.influencer_id, g.open_at FROM gonggus g JOIN users u ON u.id = g.influencer_id
          WHERE g.id = $1 AND g.deleted_at IS NULL AND u.status = 'active'",
         gonggu_id
     )
@@ -46,13 +58,23 @@ pub async fn gonggu_owner(pool: &PgPool, gonggu_id: Uuid) -> Result<Option<Uuid>
     .await
 }
 
-/// All reviews of a gonggu together; `None` if the gonggu cannot be seen.
+/// All reviews of a gonggu together that can be seen; `None` if the gonggu cannot. An index has all ratings; what few
+/// suspended people gave is taken off.
 pub async fn rating(pool: &PgPool, gonggu_id: Uuid) -> Result<Option<RatingSummary>, sqlx::Error> {
     sqlx::query_as!(
         RatingSummary,
-        r#"SELECT count(r.rating) AS "count!", round(avg(r.rating), 2)::float8 AS average
-           FROM gonggus g JOIN users u ON u.id = g.influencer_id LEFT JOIN reviews r ON r.gonggu_id = g.id
-           WHERE g.id = $1 AND g.deleted_at IS NULL AND u.status = 'active' GROUP BY g.id"#,
+        r#"SELECT whole.count - hidden.count AS "count!",
+                  round((whole.sum - hidden.sum)::numeric / NULLIF(whole.count - hidden.count, 0), 2)::float8
+                      AS average
+           FROM gonggus g JOIN users u ON u.id = g.influencer_id
+           CROSS JOIN LATERAL (
+               SELECT count(*) AS count, COALESCE(sum(r.rating), 0) AS sum
+               FROM reviews r WHERE r.gonggu_id = g.id) whole
+           CROSS JOIN LATERAL (
+               SELECT count(*) AS count, COALESCE(sum(r.rating), 0) AS sum
+               FROM users a JOIN reviews r ON r.user_id = a.id AND r.gonggu_id = g.id
+               WHERE a.status <> 'active' AND a.status = 'suspended' AND a.closed_at IS NULL) hidden
+           WHERE g.id = $1 AND g.deleted_at IS NULL AND u.status = 'active'"#,
         gonggu_id
     )
     .fetch_optional(pool)
@@ -68,6 +90,11 @@ pub async fn page(
     let mut rows =
         QueryBuilder::new("WITH page AS MATERIALIZED (SELECT r.id FROM reviews r WHERE r.gonggu_id = ");
     rows.push_bind(gonggu_id);
+    rows.push(
+        " AND r.id <> ALL (ARRAY(SELECT h.id FROM users a JOIN reviews h ON h.user_id = a.id
+              WHERE a.status <> 'active' AND a.status = 'suspended' AND a.closed_at IS NULL AND h.gonggu_id = ",
+    );
+    rows.push_bind(gonggu_id).push("))");
     sort(&mut rows, page);
     rows.push(" LIMIT ").push_bind(page.size).push(" OFFSET ").push_bind(page.offset());
     rows.push(

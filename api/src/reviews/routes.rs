@@ -53,13 +53,13 @@ async fn list(
     conditional.answer(&ReviewListResponse::new(rows, rating, &page), MAX_AGE_SECONDS)
 }
 
-/// Reviews a gonggu, once; not one's own.
+/// Reviews a gonggu, once; not one's own, and not before it opens.
 #[utoipa::path(post, path = "/gonggus/{id}/reviews", tag = "reviews", operation_id = "create_review", security(("bearer" = [])),
     extensions(("x-required-role" = json!("user"))), params(("id" = Uuid, Path)),
     request_body = ReviewCreate, responses(
     (status = 201, body = ReviewResponse),
     (status = 404, body = ErrorBody, description = "`GONGGU_NOT_FOUND`"),
-    (status = 409, body = ErrorBody, description = "`REVIEW_EXISTS`"),
+    (status = 409, body = ErrorBody, description = "`REVIEW_EXISTS`, or `GONGGU_NOT_OPENED` before its opening"),
 ))]
 async fn create(
     State(app): State<App>,
@@ -69,11 +69,14 @@ async fn create(
 ) -> Result<(StatusCode, Json<ReviewResponse>), ApiError> {
     let id = parse_gonggu_id(&id)?;
     let checked = check::create(body)?;
-    let owner_id = queries::gonggu_owner(&app.pool, id).await?.ok_or(ApiError::GongguNotFound)?;
-    if owner_id == user.id.0 {
+    let gonggu = queries::reviewable(&app.pool, id).await?.ok_or(ApiError::GongguNotFound)?;
+    if gonggu.influencer_id == user.id.0 {
         return Err(ApiError::Forbidden);
     }
     let now = app.clock.now().to_utc();
+    if now < gonggu.open_at {
+        return Err(ApiError::GongguNotOpened);
+    }
     let row =
         queries::insert(&app.pool, id, user.id.0, &checked, now).await?.ok_or(ApiError::ReviewExists)?;
     Ok((StatusCode::CREATED, Json(row.into())))

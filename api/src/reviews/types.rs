@@ -16,7 +16,8 @@ pub struct ReviewCreate {
     /// 1 to 2,000 characters.
     #[schema(required = true, example = "배송도 빠르고 맛있어요")]
     pub content: Option<String>,
-    /// Addresses of at most ten pictures, http or https, of up to 500 characters each.
+    /// At most ten pictures: http(s) addresses of up to 500 characters each, or paths of uploaded ones
+    /// (`/images/2026/11/….webp`).
     pub images: Option<Vec<String>>,
 }
 

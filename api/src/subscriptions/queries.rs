@@ -121,11 +121,16 @@ pub async fn one(
     .await
 }
 
-/// How many subscriptions somebody has.
+/// How many subscriptions somebody has to influencers whose accounts are active. Few are not, so it is those that
+/// are looked up.
 pub async fn count(pool: &PgPool, buyer_id: Uuid) -> Result<i64, sqlx::Error> {
-    sqlx::query_scalar!(r#"SELECT count(*) AS "count!" FROM subscriptions WHERE buyer_id = $1"#, buyer_id)
-        .fetch_one(pool)
-        .await
+    sqlx::query_scalar!(
+        r#"SELECT count(*) AS "count!" FROM subscriptions s WHERE s.buyer_id = $1 AND NOT EXISTS (
+               SELECT FROM users hidden WHERE hidden.id = s.influencer_id AND hidden.status <> 'active')"#,
+        buyer_id
+    )
+    .fetch_one(pool)
+    .await
 }
 
 /// A page of them, the latest first.
@@ -139,7 +144,9 @@ pub async fn page(
         "SELECT s.influencer_id, u.nickname, u.profile_image, p.subscriber_count, s.notify_enabled, s.created_at
          FROM subscriptions s JOIN users u ON u.id = s.influencer_id
          JOIN influencer_profiles p ON p.user_id = s.influencer_id
-         WHERE s.buyer_id = $1 ORDER BY s.created_at DESC, s.id DESC LIMIT $2 OFFSET $3",
+         WHERE s.buyer_id = $1 AND NOT EXISTS (
+             SELECT FROM users hidden WHERE hidden.id = s.influencer_id AND hidden.status <> 'active')
+         ORDER BY s.created_at DESC, s.id DESC LIMIT $2 OFFSET $3",
         buyer_id,
         page.size,
         page.offset()

@@ -22,7 +22,7 @@ pub fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(feed)).routes(routes!(subscribe, end, update))
 }
 
-/// One's own subscriptions, the latest first.
+/// One's own subscriptions, the latest first; while an influencer's account is not active, his is left out.
 #[utoipa::path(get, path = "/subscriptions", tag = "subscriptions", operation_id = "list_subscriptions", security(("bearer" = [])),
     extensions(("x-required-role" = json!("user"))), params(SubscriptionListParameters), responses(
     (status = 200, body = SubscriptionListResponse),

@@ -28,6 +28,7 @@ pub(super) async fn close(app: &App, id: UserId) -> Result<(), ApiError> {
     delete_belongings(&mut transaction, id.0).await?;
     transaction.commit().await?;
     app.identities.forget(id);
+    app.catalog.changed();
     if let Err(error) = app.links.refresh_owner(id).await {
         // the notification of the same commit does it
         tracing::warn!(

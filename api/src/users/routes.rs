@@ -47,6 +47,8 @@ async fn update(
 ) -> Result<Json<ProfileResponse>, ApiError> {
     let change = check::update(body)?;
     let changed = queries::update(&app.pool, user.id, &change, app.clock.now().to_utc()).await?;
+    // an influencer's name and picture stand beside his gonggus
+    app.catalog.changed();
     changed.map(Json).ok_or(ApiError::Unauthorized)
 }
 

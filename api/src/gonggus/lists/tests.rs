@@ -45,7 +45,7 @@ async fn lists_and_status_are_one_function(pool: PgPool) {
                 .map(|(id, _)| *id)
                 .collect();
             assert_eq!(listed, expected, "{status:?} at {now}");
-            assert_eq!(query.count(&pool).await.unwrap(), expected.len() as i64);
+            assert_eq!(query.count(&pool).await.unwrap().total, expected.len() as i64);
         }
     }
 }
@@ -63,6 +63,7 @@ async fn a_suspended_accounts_gonggus_are_nowhere(pool: PgPool) {
         "/gonggus/active",
         "/gonggus/closing-soon",
         "/users/me/bookmarks",
+        "/subscriptions",
         "/subscriptions/feed",
     ];
     for path in lists {
@@ -229,5 +230,24 @@ async fn what_the_client_has_is_not_sent_again(pool: PgPool) {
         assert_eq!(first.headers["etag"], again.headers["etag"], "{path}");
         let personal = catalog.get(&path, Some(&owner)).await;
         assert_eq!(personal.headers["cache-control"], "private, no-cache", "{path}");
+    }
+}
+
+/// Typed jamo by jamo, as some systems do: the same text.
+#[sqlx::test(migrations = "../migrations/postgres")]
+async fn what_looks_the_same_is_found(pool: PgPool) {
+    let catalog = Catalog::new(pool.clone());
+    let owner = catalog.person(UserRole::Influencer).await;
+    catalog.gonggu(owner.id, (10, 20, None)).await;
+    for update in ["UPDATE gonggus SET title = '제주 감귤'", "UPDATE users SET nickname = '제주 농부'"]
+    {
+        sqlx::query(update).execute(&pool).await.unwrap();
+    }
+    catalog.written_by_hand();
+    // ᄌ ᅦ ᄌ ᅮ, and the same in syllables with a NUL and spaces
+    for q in ["%E1%84%8C%E1%85%A6%E1%84%8C%E1%85%AE", "%20%EC%A0%9C%00%EC%A3%BC%20"] {
+        for path in ["/gonggus", "/influencers"] {
+            assert_eq!(catalog.get(&format!("{path}?q={q}"), None).await.body["total"], 1, "{path} {q}");
+        }
     }
 }

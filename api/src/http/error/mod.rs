@@ -46,11 +46,19 @@ pub struct ErrorBody {
 pub struct FailureReport(pub Arc<dyn Error + Send + Sync>);
 
 /// Whatever a handler may answer instead of success.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum ApiError {
     /// The request's bytes are not what the content type says.
     #[error("malformed request")]
     Malformed,
+    /// The body is no JSON.
+    #[error("malformed JSON at line {line}, column {column}")]
+    MalformedJson {
+        /// From 1.
+        line: usize,
+        /// From 1; 0: before anything.
+        column: usize,
+    },
     /// An object in the body names a key twice.
     #[error("duplicate key in the body: {0}")]
     DuplicateKey(String),
@@ -120,6 +128,9 @@ pub enum ApiError {
     /// The person has reviewed this gonggu already.
     #[error("review exists")]
     ReviewExists,
+    /// Nobody can have bought it yet.
+    #[error("the gonggu has not opened yet")]
+    GongguNotOpened,
     /// An alarm for the opening of what has opened.
     #[error("gonggu already open")]
     GongguAlreadyOpen,
@@ -174,6 +185,9 @@ pub enum ApiError {
     /// More than two categories.
     #[error("too many categories")]
     TooManyCategories,
+    /// More days than the calendar shows at once.
+    #[error("too many days")]
+    TooManyDays,
     /// A range of more buckets than an answer holds.
     #[error("range too large: {buckets} buckets")]
     RangeTooLarge {
@@ -245,6 +259,7 @@ impl IntoResponse for ApiError {
                 let shown: String = key.chars().take(40).collect();
                 detail = format!("요청 본문에 같은 키가 두 번 있습니다: {shown}").into();
             }
+            Self::MalformedJson { line, column } => detail = format!("{detail} ({line}행 {column}열)").into(),
             Self::Internal(cause) => report = Some(FailureReport(cause)),
             _ => {}
         }

@@ -9,6 +9,9 @@ impl ApiError {
         use StatusCode as S;
         match self {
             Self::Malformed => (S::BAD_REQUEST, "MALFORMED_REQUEST", "요청 형식이 올바르지 않습니다"),
+            Self::MalformedJson { .. } => {
+                (S::BAD_REQUEST, "MALFORMED_REQUEST", "요청 본문이 올바른 JSON이 아닙니다")
+            }
             Self::DuplicateKey(_) => {
                 (S::BAD_REQUEST, "DUPLICATE_KEY", "요청 본문에 같은 키가 두 번 있습니다")
             }
@@ -50,6 +53,9 @@ impl ApiError {
             }
             Self::ReviewNotFound => (S::NOT_FOUND, "REVIEW_NOT_FOUND", "후기를 찾을 수 없습니다"),
             Self::ReviewExists => (S::CONFLICT, "REVIEW_EXISTS", "이미 후기를 작성한 공구입니다"),
+            Self::GongguNotOpened => {
+                (S::CONFLICT, "GONGGU_NOT_OPENED", "아직 오픈하지 않은 공구에는 후기를 쓸 수 없습니다")
+            }
             Self::GongguAlreadyOpen => {
                 (S::CONFLICT, "GONGGU_ALREADY_OPEN", "이미 오픈했거나 마감된 공구입니다")
             }
@@ -86,6 +92,11 @@ impl ApiError {
             Self::TooManyCategories => {
                 (S::UNPROCESSABLE_ENTITY, "TOO_MANY_CATEGORIES", "카테고리는 최대 2개까지 선택할 수 있습니다")
             }
+            Self::TooManyDays => (
+                S::UNPROCESSABLE_ENTITY,
+                "RANGE_TOO_LARGE",
+                "조회 기간이 너무 깁니다. 한 번에 62일까지 조회할 수 있습니다",
+            ),
             Self::RangeTooLarge { .. } => (
                 S::UNPROCESSABLE_ENTITY,
                 "RANGE_TOO_LARGE",
@@ -124,6 +135,7 @@ impl ApiError {
             | Self::IdempotencyInProgress => Some(1),
             Self::Social(error) => error.retry_after_seconds(),
             Self::Malformed
+            | Self::MalformedJson { .. }
             | Self::DuplicateKey(_)
             | Self::Unauthorized
             | Self::InvalidCredentials
@@ -157,12 +169,14 @@ impl ApiError {
             | Self::ReviewNotFound
             | Self::ReviewExists
             | Self::GongguAlreadyOpen
+            | Self::GongguNotOpened
             | Self::MethodNotAllowed
             | Self::GongguNotActive
             | Self::PayloadTooLarge
             | Self::UnsupportedMediaType
             | Self::Validation(_)
             | Self::TooManyCategories
+            | Self::TooManyDays
             | Self::RangeTooLarge { .. }
             | Self::Internal(_) => None,
         }

@@ -37,10 +37,12 @@ fn duplicate_keys_are_refused_anywhere() {
 #[test]
 fn malformed_is_400_and_wrong_shape_is_422() {
     for text in ["", "{", "nonsense", r#"{"name":"a"} x"#, "{\"name\":\"\u{1}\"}"] {
-        assert!(matches!(parse(text), Err(ApiError::Malformed)), "{text}");
+        assert!(matches!(parse(text), Err(ApiError::MalformedJson { .. })), "{text}");
     }
     let deep = "[".repeat(100_000);
-    assert!(matches!(parse(&deep), Err(ApiError::Malformed)), "depth is bounded");
+    assert!(matches!(parse(&deep), Err(ApiError::MalformedJson { .. })), "depth is bounded");
+    let place = parse("{\"name\": \"a\",\n  \"count\": }");
+    assert!(matches!(place, Err(ApiError::MalformedJson { line: 2, column: 12 })), "{place:?}");
     let Err(ApiError::Validation(fields)) = parse(r#"{"count":1}"#) else { panic!("not refused") };
     assert_eq!(fields[0].field, "name");
     let Err(ApiError::Validation(fields)) = parse(r#"{"name":1}"#) else { panic!("not refused") };

@@ -20,6 +20,12 @@ const PICTURE: &str = r"^(/([^/\s\\][^\s\\]*)?|https?://[^\s\\]*)?$";
 /// The same where the text is trimmed first.
 const TRIMMED_PICTURE: &str = r"^\s*(/([^/\s\\][^\s\\]*)?|https?://\S*)?\s*$";
 
+/// An uploaded picture, or an http(s) address.
+const REVIEW_PICTURE: &str = concat!(
+    r"^(/images/[0-9]{4}/[0-9]{2}/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\.webp",
+    r"|https?://[^\s\\]+)$"
+);
+
 /// Schemas, a field that they share, and what holds for it.
 pub(super) type FieldLimit = (&'static [&'static str], &'static str, Value);
 
@@ -62,7 +68,8 @@ fn of_catalog() -> Vec<FieldLimit> {
     let external_url =
         json!({"maxLength": gonggus::destination::LENGTH_MAX_CHARS, "pattern": ADDRESS, "minLength": 1});
     let thumbnail = json!({"maxLength": gonggus::check::PICTURE_MAX_CHARS, "pattern": PICTURE});
-    let image = json!({"type": "string", "maxLength": reviews::check::IMAGE_MAX_CHARS, "pattern": r"^https?://[^\s\\]+$"});
+    let image =
+        json!({"type": "string", "maxLength": reviews::check::IMAGE_MAX_CHARS, "pattern": REVIEW_PICTURE});
     let categories = json!({"maxItems": gonggus::check::CATEGORIES_MAX, "uniqueItems": true});
     vec![
         (GONGGU, "title", text(gonggus::check::TITLE)),
