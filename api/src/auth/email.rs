@@ -21,19 +21,46 @@ pub struct Email {
     pub folded: String,
 }
 
+/// What is wrong with an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EmailError {
+    /// It is none.
+    #[error("is not an e-mail address")]
+    NotOne,
+    /// Over [`EMAIL_CHARS_MAX`].
+    #[error("is longer than {EMAIL_CHARS_MAX} characters")]
+    TooLong,
+}
+
+impl EmailError {
+    /// A bad address stays bad.
+    pub fn retryable(&self) -> bool {
+        match self {
+            Self::NotOne | Self::TooLong => false,
+        }
+    }
+
+    /// For people.
+    pub fn message(&self) -> &'static str {
+        match self {
+            Self::NotOne => "이메일 형식이 올바르지 않습니다",
+            Self::TooLong => "255자 이하여야 합니다",
+        }
+    }
+}
+
 impl Email {
-    /// Checks an address; the error is for people.
-    pub fn parse(text: &str) -> Result<Self, &'static str> {
-        const WRONG: &str = "이메일 형식이 올바르지 않습니다";
+    /// Checks an address.
+    pub fn parse(text: &str) -> Result<Self, EmailError> {
         let text: String = text.trim().nfc().collect();
         if text.chars().count() > EMAIL_CHARS_MAX {
-            return Err("255자 이하여야 합니다");
+            return Err(EmailError::TooLong);
         }
-        let address: lettre::Address = text.parse().map_err(|_| WRONG)?;
+        let address: lettre::Address = text.parse().map_err(|_| EmailError::NotOne)?;
         // Quoted names and address literals are legal and nobody's; they are how filters are fooled.
         let odd = |c: char| c.is_control() || c.is_whitespace() || matches!(c, '"' | '\\' | '[' | ']');
         if text.contains(odd) || !address.domain().contains('.') {
-            return Err(WRONG);
+            return Err(EmailError::NotOne);
         }
         let folded = fold(&text);
         Ok(Self { text, folded })
@@ -58,8 +85,8 @@ pub fn fold(text: &str) -> String {
     folded
 }
 
-/// Character by character, so that no letter depends on its neighbours.
-fn fold_case(text: &str) -> String {
+/// Any text, character by character, so that no letter depends on its neighbours.
+pub fn fold_case(text: &str) -> String {
     text.chars()
         .flat_map(char::to_lowercase)
         .flat_map(char::to_uppercase)

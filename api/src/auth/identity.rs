@@ -1,4 +1,4 @@
-//! Who an account is now: role, status and token version, asked of PostgreSQL at most every two seconds per
+//! Who an account is now: role, status, token version and which sessions ended lately, asked of PostgreSQL at most every two seconds per
 //! account, so that a request costs no query and a right taken away is gone all the same.
 //!
 //! Three things make a remembered identity forgotten: the process that changed the account forgets it before it
@@ -15,6 +15,7 @@ use sqlx::PgPool;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+use uuid::Uuid;
 
 /// The longest that a change may go unseen without a notification.
 const AGE_MAX: Duration = Duration::from_secs(2);
@@ -33,6 +34,16 @@ pub struct Identity {
     pub token_version: i32,
     /// Whether its influencer profile is verified.
     pub is_verified: bool,
+    /// Sessions that ended alone (a logout, a reused token, too many sessions) while access tokens of theirs may
+    /// still be good by their time.
+    pub ended_sessions: Vec<Uuid>,
+}
+
+impl Identity {
+    /// Whether a token of this version and session is still one of the account's.
+    pub fn is_session(&self, token_version: i32, session_id: Uuid) -> bool {
+        self.token_version == token_version && !self.ended_sessions.contains(&session_id)
+    }
 }
 
 /// Recently asked identities.

@@ -4,7 +4,8 @@
 //! consents, networks, codes, sessions. What others need stays: the row itself, which clicks, gonggus, reviews and
 //! money name. The address is free again at once. An influencer's gonggus that have not ended close now.
 //!
-//! Lock order: the account's row with those of all admins by id, its profile, its gonggus, then what hangs on the account alone.
+//! Lock order: the account's row with those of all admins by id, its profile with those of the influencers whose counts
+//! it leaves by id, its gonggus, then what hangs on the account alone.
 
 use crate::app::App;
 use crate::http::error::ApiError;
@@ -24,6 +25,7 @@ pub(super) async fn close(app: &App, id: UserId) -> Result<(), ApiError> {
     if !blank(&mut transaction, id.0, now).await? {
         return Err(ApiError::Unauthorized);
     }
+    lock_profiles(&mut transaction, id.0).await?;
     end_influencer(&mut transaction, id.0, now).await?;
     delete_belongings(&mut transaction, id.0).await?;
     transaction.commit().await?;
@@ -71,6 +73,20 @@ async fn blank(connection: &mut PgConnection, id: Uuid, now: DateTime<Utc>) -> R
     .execute(connection)
     .await?;
     Ok(closed.rows_affected() == 1)
+}
+
+/// Its own profile, and those that lose a subscriber when its subscriptions go (a trigger counts them): in one order, or
+/// two influencers who subscribe to each other and close at once would wait for each other.
+async fn lock_profiles(connection: &mut PgConnection, id: Uuid) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "SELECT id FROM influencer_profiles
+         WHERE user_id = $1 OR user_id IN (SELECT influencer_id FROM subscriptions WHERE buyer_id = $1)
+         ORDER BY user_id FOR NO KEY UPDATE",
+        id
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(())
 }
 
 async fn end_influencer(

@@ -1,5 +1,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 use super::*;
+use gonggumoa_core::visitor::AddressKey;
+
+fn client() -> Client {
+    Client::of(&AddressKey::new([1; 32]), "203.0.113.1".parse().unwrap())
+}
 
 #[test]
 fn a_new_password_is_measured_in_bytes() {
@@ -23,12 +28,12 @@ fn all_seventy_two_bytes_count() {
 #[tokio::test]
 async fn nobody_never_fits_and_is_a_real_check() {
     let passwords = Passwords::new(4, 1);
-    let hash = passwords.hash("correct horse".to_owned()).await.unwrap();
-    assert!(passwords.verify("correct horse".to_owned(), Some(hash.clone())).await.unwrap());
-    assert!(!passwords.verify("wrong".to_owned(), Some(hash)).await.unwrap());
-    assert!(!passwords.verify("anything".to_owned(), None).await.unwrap());
+    let hash = passwords.hash("correct horse".to_owned(), client()).await.unwrap();
+    assert!(passwords.verify("correct horse".to_owned(), Some(hash.clone()), client()).await.unwrap());
+    assert!(!passwords.verify("wrong".to_owned(), Some(hash), client()).await.unwrap());
+    assert!(!passwords.verify("anything".to_owned(), None, client()).await.unwrap());
     let long = "x".repeat(73);
-    assert!(matches!(passwords.hash(long.clone()).await, Err(PasswordError::TooLong)));
-    let cut = passwords.hash("x".repeat(72)).await.unwrap();
-    assert!(!passwords.verify(long, Some(cut)).await.unwrap(), "not cut in silence");
+    assert!(matches!(passwords.hash(long.clone(), client()).await, Err(PasswordError::TooLong)));
+    let cut = passwords.hash("x".repeat(72), client()).await.unwrap();
+    assert!(!passwords.verify(long, Some(cut), client()).await.unwrap(), "not cut in silence");
 }
