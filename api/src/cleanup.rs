@@ -79,7 +79,7 @@ async fn clean(pool: &PgPool, now: DateTime<Utc>, batch_rows: u32) {
         match kind.delete_all(pool, now, batch_rows).await {
             Ok(0) => {}
             Ok(deleted) => {
-                tracing::debug!(cleanup.kind = ?kind, cleanup.rows = deleted, "expired rows deleted")
+                tracing::debug!(cleanup.kind = ?kind, cleanup.rows = deleted, "expired rows deleted");
             }
             // the next pass does it
             Err(error) => tracing::warn!(

@@ -100,8 +100,9 @@ pub async fn owner(
     now: DateTime<Utc>,
 ) -> Result<Option<Uuid>, sqlx::Error> {
     sqlx::query_scalar!(
-        "SELECT user_id FROM email_codes
-         WHERE code_hash = $1 AND purpose = $2 AND used_at IS NULL AND expires_at > $3",
+        "SELECT c.user_id FROM email_codes c JOIN users u ON u.id = c.user_id AND u.email_folded = c.email_folded
+         WHERE c.code_hash = $1 AND c.purpose = $2 AND c.used_at IS NULL AND c.expires_at > $3
+           AND u.closed_at IS NULL",
         token_hash(code),
         purpose.name(),
         now

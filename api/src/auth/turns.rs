@@ -138,7 +138,7 @@ impl Line {
     /// Refuses whoever has too many waiting; makes room in a full line.
     fn admit(&mut self, client: Client) -> Result<(), TurnError> {
         let from_address = self.waiting.iter().filter(|other| other.client == client).count();
-        let from_network = self.from_network(&client.network);
+        let from_network = self.waiting_from(&client.network);
         if from_address >= WAITING_PER_ADDRESS_MAX || from_network >= WAITING_PER_NETWORK_MAX {
             return Err(TurnError::TooMany);
         }
@@ -156,7 +156,7 @@ impl Line {
         Ok(())
     }
 
-    fn from_network(&self, network: &Key) -> usize {
+    fn waiting_from(&self, network: &Key) -> usize {
         self.waiting.iter().filter(|other| other.client.network == *network).count()
     }
 

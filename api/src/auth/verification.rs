@@ -35,7 +35,7 @@ pub(super) fn router() -> OpenApiRouter<App> {
 /// Proves an e-mail address by the code that was sent to it, together with the account's own session (`Authorization`)
 /// or its password. The code alone is not enough: whoever reads the mail need not be who signed up.
 #[utoipa::path(post, path = "/auth/email/verify", tag = "auth", request_body = VerifyRequest,
-    security((), ("bearer" = [])), responses(
+    responses(
     (status = 204),
     (status = 401, body = ErrorBody, description = "`INVALID_CREDENTIALS`: the code is good, the password is not; \
         `UNAUTHORIZED`: the token is not good"),

@@ -53,8 +53,8 @@ fn eight_addresses_cannot_keep_another_waiting() {
 }
 
 /// Within one network, one address with a long queue does not keep its neighbours waiting.
-#[test]
-fn neighbours_share_their_networks_turns() {
+#[tokio::test]
+async fn neighbours_share_their_networks_turns() {
     let turns = Turns::new(1);
     let running = turns.take(client(1, 1), LONG).now_or_never().unwrap().unwrap();
     let mut waiting = Vec::new();
