@@ -3,6 +3,7 @@
 use crate::auth::identity::Identities;
 use crate::auth::limits::AccountLimits;
 use crate::auth::passwords::Passwords;
+use crate::auth::recovery::ResetMails;
 use crate::auth::social::Social;
 use crate::auth::tokens::AccessTokens;
 use crate::coupons::limits::CouponLimits;
@@ -23,7 +24,6 @@ use gonggumoa_core::visitor::AddressKey;
 use sqlx::PgPool;
 use std::ops::Deref;
 use std::sync::Arc;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 /// What the composition root gives.
@@ -82,8 +82,8 @@ pub struct AppParts {
     pub passwords: Passwords,
     /// How often somebody may try.
     pub limits: AccountLimits,
-    /// Mails of new passwords that are written at once; see `auth::recovery`.
-    pub password_mails: Arc<Semaphore>,
+    /// Mails of new passwords on their way.
+    pub reset_mails: ResetMails,
     /// Limits of trying coupons.
     pub coupon_limits: CouponLimits,
     /// Social sign-in.
@@ -113,7 +113,7 @@ impl App {
         Self(Arc::new(AppParts {
             passwords: Passwords::new(settings.bcrypt_cost, settings.password_checks_max),
             limits: AccountLimits::new(&settings.limits),
-            password_mails: Arc::new(Semaphore::new(settings.password_mails_max)),
+            reset_mails: ResetMails::new(settings.reset_mails_max, settings.reset_mails_waiting_max),
             coupon_limits: CouponLimits::new(),
             social: Social::new(&settings.social),
             proxies: TrustedProxies::new(&settings.trusted_proxies),

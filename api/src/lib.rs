@@ -8,6 +8,7 @@ pub mod banners;
 pub mod bootstrap;
 pub mod calendar;
 pub mod categories;
+pub mod cleanup;
 pub mod commands;
 pub mod config;
 pub mod coupons;

@@ -72,7 +72,7 @@ async fn somebody_signs_up_and_proves_the_address() {
     assert_eq!(me.get("/api/v1/users/me").await.1["email_verified"], json!(false));
     let code = shared.deployment.letter(&person.email, 1).await.code();
     let verify = json!({ "code": code });
-    assert_eq!(post(&api, "/auth/email/verify", &verify).await.0, StatusCode::NO_CONTENT);
+    assert_eq!(post(&me, "/auth/email/verify", &verify).await.0, StatusCode::NO_CONTENT);
     assert_eq!(me.get("/api/v1/users/me").await.1["email_verified"], json!(true));
     let (status, body) = post(&api, "/auth/email/verify", &verify).await;
     assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "used twice");
@@ -80,6 +80,74 @@ async fn somebody_signs_up_and_proves_the_address() {
     // a code of one purpose does nothing for another
     let reset = json!({"code": code, "password": "another password 2!"});
     assert_error(&post(&api, "/auth/password/reset", &reset).await.1, "INVALID_CODE");
+}
+
+/// Somebody signs up with another's address and waits for its owner to click.
+#[tokio::test]
+async fn a_click_in_a_mail_arms_no_account_of_anothers() {
+    let shared = shared().await;
+    let api = shared.anyone();
+    let victim = Person::new("victim");
+    sign_up(&api, &victim).await;
+    let (_, session) = api.login(&victim.email, PASSWORD).await;
+    let maker = api.with_token(session["access_token"].as_str().unwrap());
+    let code = shared.deployment.letter(&victim.email, 1).await.code();
+    // the owner's browser: signed in as nobody, or as himself with another account
+    let owner = Person::new("owner");
+    sign_up(&api, &owner).await;
+    let clicked = json!({ "code": code });
+    for browser in [api.clone(), api.signed_in(&owner.email).await] {
+        let (status, body) = post(&browser, "/auth/email/verify", &clicked).await;
+        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{body}");
+        assert_eq!(fields(&body), ["password"]);
+        let guessed = json!({"code": code, "password": "not the password 1!"});
+        let (status, body) = post(&browser, "/auth/email/verify", &guessed).await;
+        assert_eq!(status, StatusCode::UNAUTHORIZED);
+        assert_error(&body, "INVALID_CREDENTIALS");
+    }
+    assert_eq!(maker.get("/api/v1/users/me").await.1["email_verified"], json!(false));
+
+    // the owner takes the address: whoever waited is out, and the old code is worth nothing to him
+    forgot(&api, &victim.email).await;
+    let reset = shared.deployment.letter(&victim.email, 2).await.code();
+    let reset = json!({"code": reset, "password": "the owner's password 1!"});
+    assert_eq!(post(&api, "/auth/password/reset", &reset).await.0, StatusCode::NO_CONTENT);
+    assert_eq!(maker.get("/api/v1/users/me").await.0, StatusCode::UNAUTHORIZED);
+    assert_eq!(api.login(&victim.email, PASSWORD).await.0, StatusCode::UNAUTHORIZED);
+}
+
+/// Who signed up on the phone opens the mail elsewhere.
+#[tokio::test]
+async fn an_address_is_proved_on_another_device_with_the_password() {
+    let shared = shared().await;
+    let api = shared.anyone();
+    let person = Person::new("elsewhere");
+    sign_up(&api, &person).await;
+    let code = shared.deployment.letter(&person.email, 1).await.code();
+    let verify = json!({"code": code, "password": PASSWORD});
+    assert_eq!(post(&api, "/auth/email/verify", &verify).await.0, StatusCode::NO_CONTENT);
+    let me = api.signed_in(&person.email).await;
+    assert_eq!(me.get("/api/v1/users/me").await.1["email_verified"], json!(true));
+}
+
+/// Signing up, closing, signing up again with the same address.
+#[tokio::test]
+async fn a_new_account_begins_no_new_hour_of_mails() {
+    let shared = shared().await;
+    let api = shared.anyone();
+    let person = Person::new("again");
+    for round in 0..8 {
+        sign_up(&api, &person).await;
+        let me = api.signed_in(&person.email).await;
+        let closed = me.request(Method::DELETE, "/api/v1/users/me").send().await.unwrap();
+        assert_eq!(closed.status(), StatusCode::NO_CONTENT, "round {round}");
+    }
+    let mails: i64 = sqlx::query_scalar("SELECT count(*) FROM mails WHERE recipient = $1")
+        .bind(&person.email)
+        .fetch_one(&mut shared.deployment.database().await)
+        .await
+        .unwrap();
+    assert_eq!(mails, 5);
 }
 
 #[tokio::test]

@@ -215,3 +215,23 @@ async fn bad_changes_change_nothing() {
     assert_eq!((&given["balance_after"], &given["source"]), (&json!(5), &json!("admin")));
     assert_eq!(ledger(&person.api).await.0, 5);
 }
+
+#[tokio::test]
+async fn a_closed_account_neither_gets_nor_gives_points() {
+    let shared = shared().await;
+    let admin = shared.admin();
+    let person = Person::new(&shared.deployment, Role::Buyer).await;
+    make(&admin, "/admin/points", &change(person.id, 500)).await;
+    assert_eq!(ask(&person.api, Method::DELETE, "/users/me").await.0, StatusCode::NO_CONTENT);
+    for amount in [100, -100] {
+        let (status, body) = call(&admin, Method::POST, "/admin/points", &change(person.id, amount)).await;
+        assert_eq!(status, StatusCode::NOT_FOUND, "{body}");
+        assert_error(&body, "USER_NOT_FOUND");
+    }
+    let balance: i64 = sqlx::query_scalar("SELECT balance FROM point_balances WHERE user_id = $1")
+        .bind(person.id)
+        .fetch_one(&mut shared.deployment.database().await)
+        .await
+        .unwrap();
+    assert_eq!(balance, 500);
+}

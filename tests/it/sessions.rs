@@ -8,6 +8,7 @@ use crate::harness::{Api, Deployment, shared};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use sqlx::PgConnection;
+use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 async fn refresh(api: &Api, token: &Value) -> (StatusCode, Value) {
@@ -105,7 +106,15 @@ async fn a_logout_ends_the_session_and_clears_the_cookie() {
     let shared = shared().await;
     let api = shared.anyone();
     let mut database = shared.deployment.database().await;
-    let (_, first) = session(&api, &mut database).await;
+    let (id, first) = session(&api, &mut database).await;
+    let email: String = sqlx::query_scalar("SELECT email FROM users WHERE id = $1")
+        .bind(id)
+        .fetch_one(&mut database)
+        .await
+        .unwrap();
+    let me = api.with_token(first["access_token"].as_str().unwrap());
+    let elsewhere = api.signed_in(&email).await;
+    assert_eq!(me.get("/api/v1/users/me").await.0, StatusCode::OK);
     let body = json!({"refresh_token": first["refresh_token"]});
     for _ in 0..2 {
         let out = api.request(Method::POST, "/api/v1/auth/logout").json(&body).send().await.unwrap();
@@ -114,6 +123,8 @@ async fn a_logout_ends_the_session_and_clears_the_cookie() {
         assert!(cookie.starts_with("access_token=;") && cookie.contains("Max-Age=0"), "{cookie}");
     }
     assert_eq!(refresh(&api, &first["refresh_token"]).await.0, StatusCode::UNAUTHORIZED);
+    assert_eq!(me.get("/api/v1/users/me").await.0, StatusCode::UNAUTHORIZED, "its access token ended too");
+    assert_eq!(elsewhere.get("/api/v1/users/me").await.0, StatusCode::OK, "another session lives on");
     // an access token is no refresh token, and the other way round
     assert_eq!(refresh(&api, &first["access_token"]).await.0, StatusCode::UNAUTHORIZED);
     let turned = api.with_token(first["refresh_token"].as_str().unwrap());
@@ -164,5 +175,41 @@ async fn guesses_from_everywhere_do_not_keep_the_owner_out() {
     let reset = reset.json(&json!({"code": code, "password": "another password 2!"}));
     assert_eq!(answer(reset).await.0, StatusCode::NO_CONTENT);
     assert_eq!(attempt(&api, road, &person.email, "another password 2!").await, StatusCode::OK);
+    deployment.stop().await;
+}
+
+/// Eight addresses ask for all the password checks they may; somebody else signs in meanwhile, several times.
+#[tokio::test]
+async fn a_few_addresses_do_not_keep_everybody_from_signing_in() {
+    // a deployment of its own: all its cores for password checks are taken
+    let mut deployment = Deployment::new();
+    deployment.start().await;
+    let api = Api::new(&deployment);
+    let person = Person::new("patient");
+    sign_up(&api, &person).await;
+    let guesses = (0..8 * 55).map(|number| {
+        let (api, address) = (api.clone(), format!("198.18.{}.1", number % 8));
+        let email = format!("nobody-{number}@gonggumoa.example");
+        tokio::spawn(async move { attempt(&api, &address, &email, "a wrong password 1!").await })
+    });
+    let guesses: Vec<_> = guesses.collect();
+    let mut worst = Duration::ZERO;
+    for number in 0..4 {
+        let asked = Instant::now();
+        let address = format!("203.0.{number}.5");
+        assert_eq!(attempt(&api, &address, &person.email, PASSWORD).await, StatusCode::OK, "login {number}");
+        worst = worst.max(asked.elapsed());
+    }
+    let still_waiting = guesses.iter().filter(|guess| !guess.is_finished()).count();
+    let mut refused = 0;
+    for guess in guesses {
+        match guess.await.unwrap() {
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => refused += 1,
+            status => assert_eq!(status, StatusCode::UNAUTHORIZED),
+        }
+    }
+    eprintln!("worst login {worst:?}, {still_waiting} guesses waiting then, {refused} of 440 refused");
+    assert!(refused > 100, "{refused} of 440 were refused");
+    assert!(worst < Duration::from_secs(8), "{worst:?}");
     deployment.stop().await;
 }

@@ -10,16 +10,20 @@ use url::Url;
 pub(super) fn verification(to: &str, code: &str, frontend_url: Option<&Url>) -> Mail {
     let how = match frontend_url {
         Some(url) => {
-            format!("아래 주소를 열면 이메일 인증이 끝납니다.\n\n{}", link(url, "email/verify", code))
+            format!(
+                "아래 주소를 열어 주세요. 가입한 계정으로 로그인되어 있으면 인증이 바로 끝나고, 아니면 비밀번호를 한 번 \
+                 확인합니다.\n\n{}",
+                link(url, "email/verify", code)
+            )
         }
-        None => format!("아래 인증 코드를 입력해 주세요.\n\n{code}"),
+        None => format!("로그인한 상태에서, 또는 비밀번호와 함께 아래 인증 코드를 입력해 주세요.\n\n{code}"),
     };
     Mail {
         to: to.to_owned(),
         subject: "[공구모아] 이메일을 인증해 주세요".to_owned(),
         text: format!(
             "공구모아에 가입해 주셔서 감사합니다.\n\n{how}\n\n24시간 동안 한 번만 사용할 수 있습니다.\n\
-             가입하신 적이 없다면 이 메일을 무시해 주세요.\n"
+             가입하신 적이 없다면 이 메일을 무시해 주세요. 이 코드만으로는 누구의 가입도 완료되지 않습니다.\n"
         ),
         html: None,
     }

@@ -13,5 +13,7 @@ pub mod sessions;
 pub mod signup;
 pub mod social;
 pub mod tokens;
+pub mod turns;
 pub mod types;
+mod verification;
 pub mod watch;

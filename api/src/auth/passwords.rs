@@ -1,10 +1,10 @@
-//! Passwords: bcrypt off the async threads, a few at a time, and the same time for accounts that
-//! do not exist.
+//! Passwords: bcrypt off the async threads, a few at a time and by turns ([`super::turns`]), and the same time for
+//! accounts that do not exist.
 
+use crate::auth::turns::{Client, TurnError, Turns};
 use crate::http::error::ApiError;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Semaphore;
 
 /// bcrypt reads no more than this; longer passwords are refused instead of cut. All 72 count: the key is 72 bytes
 /// long, a shorter password is closed by a zero byte and a password of 72 bytes fills it whole, so that (zero
@@ -15,13 +15,15 @@ pub const PASSWORD_MAX_BYTES: usize = 72;
 pub const PASSWORD_MIN_BYTES: usize = 8;
 /// Who waited this long for a core is told to come back.
 const WAIT_MAX: Duration = Duration::from_secs(8);
+/// When who has too many waiting may come back: a few turns later.
+const TOO_MANY_RETRY_SECONDS: u64 = 2;
 
 /// Why a password could not be hashed or checked.
 #[derive(Debug, thiserror::Error)]
 pub enum PasswordError {
-    /// Too many at once.
-    #[error("too many password checks at once")]
-    Busy,
+    /// No turn.
+    #[error("no turn for a password check")]
+    Turn(#[from] TurnError),
     /// Over [`PASSWORD_MAX_BYTES`].
     #[error("password too long")]
     TooLong,
@@ -36,14 +38,17 @@ pub enum PasswordError {
 impl PasswordError {
     /// Whether the same call may work later.
     pub fn retryable(&self) -> bool {
-        matches!(self, Self::Busy)
+        matches!(self, Self::Turn(_))
     }
 }
 
 impl From<PasswordError> for ApiError {
     fn from(error: PasswordError) -> Self {
         match error {
-            PasswordError::Busy => Self::Unavailable,
+            PasswordError::Turn(TurnError::TimedOut) => Self::Unavailable,
+            PasswordError::Turn(TurnError::TooMany) => {
+                Self::RateLimited { retry_after_seconds: TOO_MANY_RETRY_SECONDS }
+            }
             PasswordError::TooLong => Self::field("password", "비밀번호는 72바이트 이하여야 합니다"),
             error @ (PasswordError::Bcrypt(_) | PasswordError::Thread(_)) => Self::internal(error),
         }
@@ -62,7 +67,7 @@ pub fn refusal(password: &str) -> Option<&'static str> {
 /// Hashes and checks.
 #[derive(Clone, Debug)]
 pub struct Passwords {
-    permits: Arc<Semaphore>,
+    turns: Turns,
     cost: u32,
     /// A well-formed hash that no password has, at the same cost.
     nobody: Arc<str>,
@@ -71,43 +76,42 @@ pub struct Passwords {
 impl Passwords {
     /// At this cost, `at_once` at a time.
     pub fn new(cost: u32, at_once: usize) -> Self {
-        Self {
-            permits: Arc::new(Semaphore::new(at_once.max(1))),
-            cost,
-            nobody: format!("$2b${cost:02}${}", ".".repeat(53)).into(),
-        }
+        Self { turns: Turns::new(at_once), cost, nobody: format!("$2b${cost:02}${}", ".".repeat(53)).into() }
     }
 
     /// A hash to store.
-    pub async fn hash(&self, password: String) -> Result<String, PasswordError> {
+    pub async fn hash(&self, password: String, client: Client) -> Result<String, PasswordError> {
         if password.len() > PASSWORD_MAX_BYTES {
             return Err(PasswordError::TooLong);
         }
         let cost = self.cost;
-        self.off_thread(move || bcrypt::hash(password, cost)).await
+        self.off_thread(client, move || bcrypt::hash(password, cost)).await
     }
 
     /// Whether the password fits; `None` (no such account, or one without a password) takes as long
     /// and never fits.
-    pub async fn verify(&self, password: String, hash: Option<String>) -> Result<bool, PasswordError> {
+    pub async fn verify(
+        &self,
+        password: String,
+        hash: Option<String>,
+        client: Client,
+    ) -> Result<bool, PasswordError> {
         let fits_at_all = hash.is_some() && password.len() <= PASSWORD_MAX_BYTES;
         let hash = hash.unwrap_or_else(|| self.nobody.to_string());
-        let fits = self.off_thread(move || bcrypt::verify(password, &hash)).await?;
+        let fits = self.off_thread(client, move || bcrypt::verify(password, &hash)).await?;
         Ok(fits && fits_at_all)
     }
 
     async fn off_thread<T: Send + 'static>(
         &self,
+        client: Client,
         work: impl FnOnce() -> Result<T, bcrypt::BcryptError> + Send + 'static,
     ) -> Result<T, PasswordError> {
-        let permit = tokio::time::timeout(WAIT_MAX, Arc::clone(&self.permits).acquire_owned())
-            .await
-            .map_err(|_| PasswordError::Busy)?
-            .map_err(|_| PasswordError::Busy)?;
-        // the permit travels with the work: a client that leaves does not free the core
+        let turn = self.turns.take(client, WAIT_MAX).await?;
+        // the turn travels with the work: a client that leaves does not free the core
         let done = tokio::task::spawn_blocking(move || {
             let result = work();
-            drop(permit);
+            drop(turn);
             result
         });
         Ok(done.await??)
@@ -115,39 +119,4 @@ impl Passwords {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, clippy::expect_used)]
-    use super::*;
-
-    #[test]
-    fn a_new_password_is_measured_in_bytes() {
-        for good in ["12345678", "가나다", &"x".repeat(72), &"가".repeat(24)] {
-            assert_eq!(refusal(good), None, "{good}");
-        }
-        for bad in ["", "1234567", "가나", &"x".repeat(73), &"가".repeat(25), "12345678\0"] {
-            assert!(refusal(bad).is_some(), "{bad:?}");
-        }
-    }
-
-    /// Every byte up to the last counts, and a longer password is not the same as its beginning.
-    #[test]
-    fn all_seventy_two_bytes_count() {
-        let hash = bcrypt::hash("x".repeat(72), 4).unwrap();
-        assert!(!bcrypt::verify("x".repeat(71), &hash).unwrap());
-        assert!(!bcrypt::verify(format!("{}y", "x".repeat(71)), &hash).unwrap());
-        assert!(bcrypt::verify("x".repeat(72), &hash).unwrap());
-    }
-
-    #[tokio::test]
-    async fn nobody_never_fits_and_is_a_real_check() {
-        let passwords = Passwords::new(4, 1);
-        let hash = passwords.hash("correct horse".to_owned()).await.unwrap();
-        assert!(passwords.verify("correct horse".to_owned(), Some(hash.clone())).await.unwrap());
-        assert!(!passwords.verify("wrong".to_owned(), Some(hash)).await.unwrap());
-        assert!(!passwords.verify("anything".to_owned(), None).await.unwrap());
-        let long = "x".repeat(73);
-        assert!(matches!(passwords.hash(long.clone()).await, Err(PasswordError::TooLong)));
-        let cut = passwords.hash("x".repeat(72)).await.unwrap();
-        assert!(!passwords.verify(long, Some(cut)).await.unwrap(), "not cut in silence");
-    }
-}
+mod tests;

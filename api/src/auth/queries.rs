@@ -6,7 +6,7 @@ use crate::auth::identity::Identity;
 use crate::users::types::{UserRole, UserStatus};
 use chrono::{DateTime, Duration, Utc};
 use gonggumoa_core::ids::UserId;
-use sqlx::{PgPool, Postgres, Transaction};
+use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 use uuid::Uuid;
 
 /// What a login looks at.
@@ -54,14 +54,21 @@ pub async fn account_by_id(
     .await
 }
 
+/// No access token is good for longer after its session ended: the most that can be set is a day, and clocks differ
+/// a little.
+const ACCESS_LIFE_MAX_HOURS: f64 = 25.0;
+
 /// The account as permissions see it.
 pub async fn identity(pool: &PgPool, id: UserId) -> Result<Option<Identity>, sqlx::Error> {
     let row = sqlx::query!(
         r#"SELECT u.role AS "role: UserRole", u.status AS "status: UserStatus", u.token_version,
-                  COALESCE(p.is_verified, false) AS "is_verified!"
+                  COALESCE(p.is_verified, false) AS "is_verified!",
+                  ARRAY(SELECT DISTINCT family_id FROM refresh_tokens
+                        WHERE user_id = u.id AND revoked_at > now() - $2 * interval '1 hour') AS "ended_sessions!"
            FROM users u LEFT JOIN influencer_profiles p ON p.user_id = u.id
            WHERE u.id = $1 AND u.closed_at IS NULL"#,
-        id.0
+        id.0,
+        ACCESS_LIFE_MAX_HOURS
     )
     .fetch_optional(pool)
     .await?;
@@ -71,6 +78,7 @@ pub async fn identity(pool: &PgPool, id: UserId) -> Result<Option<Identity>, sql
         status: row.status,
         token_version: row.token_version,
         is_verified: row.is_verified,
+        ended_sessions: row.ended_sessions,
     }))
 }
 
@@ -110,29 +118,58 @@ pub async fn insert_refresh_token<'e>(
     Ok(())
 }
 
-/// Keeps the first token of a family, unless the account is not as it was when it proved itself: another token
-/// version, suspended or closed. Waits for whoever is changing it.
-pub async fn insert_first_refresh_token(
-    pool: &PgPool,
-    token: &NewRefreshToken<'_>,
+/// Takes the account's row alone, unless the account is not as it was when it proved itself: another token version,
+/// suspended or closed. Waits for whoever is changing it.
+pub async fn lock_unchanged(
+    connection: &mut PgConnection,
+    user_id: Uuid,
     token_version: i32,
 ) -> Result<bool, sqlx::Error> {
-    let inserted = sqlx::query!(
-        "INSERT INTO refresh_tokens (token_hash, family_id, user_id, issued_at, expires_at, family_expires_at)
-         SELECT $1, $2, id, $4, $5, $6 FROM users
-         WHERE id = $3 AND token_version = $7 AND status <> 'suspended' AND closed_at IS NULL
-         FOR SHARE",
-        token.hash,
-        token.family_id,
-        token.user_id,
-        token.issued_at,
-        token.expires_at,
-        token.family_expires_at,
+    let account = sqlx::query!(
+        "SELECT id FROM users
+         WHERE id = $1 AND token_version = $2 AND status <> 'suspended' AND closed_at IS NULL
+         FOR NO KEY UPDATE",
+        user_id,
         token_version
     )
-    .execute(pool)
+    .fetch_optional(connection)
     .await?;
-    Ok(inserted.rows_affected() == 1)
+    Ok(account.is_some())
+}
+
+/// Ends what an account has more than `sessions_max` sessions, those of the earliest logins. The caller holds its row
+/// alone, so that none rotates meanwhile.
+pub async fn end_oldest_families(
+    connection: &mut PgConnection,
+    user_id: Uuid,
+    sessions_max: u32,
+    now: DateTime<Utc>,
+) -> Result<bool, sqlx::Error> {
+    // a family has one token that is neither rotated nor revoked
+    let ended = sqlx::query!(
+        "UPDATE refresh_tokens SET revoked_at = $2
+         WHERE user_id = $1 AND revoked_at IS NULL AND family_id IN (
+             SELECT family_id FROM refresh_tokens
+             WHERE user_id = $1 AND revoked_at IS NULL AND rotated_at IS NULL AND expires_at > $2
+             ORDER BY family_expires_at DESC, issued_at DESC, family_id DESC OFFSET $3)",
+        user_id,
+        now,
+        i64::from(sessions_max)
+    )
+    .execute(&mut *connection)
+    .await?;
+    if ended.rows_affected() > 0 {
+        tell_of_change(connection, user_id).await?;
+    }
+    Ok(ended.rows_affected() > 0)
+}
+
+/// Has every process forget, at the commit, who the account was.
+async fn tell_of_change(connection: &mut PgConnection, user_id: Uuid) -> Result<(), sqlx::Error> {
+    sqlx::query!(r#"SELECT pg_notify('users_changed', $1::uuid::text) AS "told!: ()""#, user_id)
+        .fetch_one(connection)
+        .await?;
+    Ok(())
 }
 
 /// A kept refresh token.
@@ -204,9 +241,11 @@ pub async fn mark_rotated(
     Ok(())
 }
 
-/// Ends a family. The caller holds its lock.
+/// Ends a family, its access tokens with it. The caller holds its lock, and after the commit has `app.identities`
+/// forget the account.
 pub async fn revoke_family(
     transaction: &mut Transaction<'_, Postgres>,
+    user_id: Uuid,
     family_id: Uuid,
     now: DateTime<Utc>,
 ) -> Result<(), sqlx::Error> {
@@ -217,18 +256,36 @@ pub async fn revoke_family(
     )
     .execute(&mut **transaction)
     .await?;
-    Ok(())
+    tell_of_change(transaction, user_id).await
 }
 
-/// Deletes an account's tokens that have expired: to everybody they are the same as none. Rows that
-/// somebody else holds are left for the next time, so that this never waits and never deadlocks.
-pub async fn delete_expired(pool: &PgPool, user_id: Uuid, now: DateTime<Utc>) -> Result<u64, sqlx::Error> {
+/// Deletes up to `limit` refresh tokens that have expired, whoever's: to everybody they are the same as none. Rows
+/// that somebody else holds are left for the next time, so that this never waits and never deadlocks.
+pub async fn delete_expired_tokens(
+    pool: &PgPool,
+    now: DateTime<Utc>,
+    limit: i64,
+) -> Result<u64, sqlx::Error> {
     let deleted = sqlx::query!(
         "DELETE FROM refresh_tokens WHERE token_hash IN (
-             SELECT token_hash FROM refresh_tokens WHERE user_id = $1 AND expires_at <= $2
-             FOR UPDATE SKIP LOCKED)",
-        user_id,
-        now
+             SELECT token_hash FROM refresh_tokens WHERE expires_at <= $1
+             ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED)",
+        now,
+        limit
+    )
+    .execute(pool)
+    .await?;
+    Ok(deleted.rows_affected())
+}
+
+/// Deletes up to `limit` networks that are known no more.
+pub async fn delete_old_networks(pool: &PgPool, now: DateTime<Utc>, limit: i64) -> Result<u64, sqlx::Error> {
+    let deleted = sqlx::query!(
+        "DELETE FROM login_networks WHERE (user_id, network_hash) IN (
+             SELECT user_id, network_hash FROM login_networks WHERE last_seen_at <= $1
+             ORDER BY last_seen_at LIMIT $2 FOR UPDATE SKIP LOCKED)",
+        now - Duration::days(NETWORK_KNOWN_DAYS),
+        limit
     )
     .execute(pool)
     .await?;

@@ -1,14 +1,15 @@
-//! Codes by e-mail: proving an address, and a new password for who has forgotten the old one.
+//! A new password, by a code from a mail, for who has forgotten the old one.
 //!
-//! Asking for a new password never tells whether there is an account: the answer is always the same and comes
-//! before anything is looked up, the work is done behind it. What limits apply is not told either. Setting the
+//! Asking for it never tells whether there is an account: the answer is always the same and waits for nothing, the
+//! work is done behind it ([`ResetMails`]). What limits apply is not told either, nor that too many ask at once. Setting the
 //! password ends every session (whoever knew the old one is out), and proves the address as well. If it was not
 //! proved before, the account may have been made by somebody who waited for its owner: what could let him in again
 //! or tell him of the owner (social identities, devices, the phone) goes too.
 
 use crate::app::App;
 use crate::auth::codes::{self, Purpose};
-use crate::auth::types::{CodeRequest, ForgotRequest, ResetRequest};
+use crate::auth::turns::Client;
+use crate::auth::types::{ForgotRequest, ResetRequest};
 use crate::auth::{email, letters, passwords, queries, sessions};
 use crate::http::error::{ApiError, ErrorBody};
 use crate::http::extract::{ClientAddress, JsonBody};
@@ -19,6 +20,7 @@ use gonggumoa_core::ids::UserId;
 use http::StatusCode;
 use sqlx::PgConnection;
 use std::sync::Arc;
+use tokio::sync::Semaphore;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
@@ -27,23 +29,7 @@ use uuid::Uuid;
 const CODE_BYTES_MAX: usize = 200;
 
 pub(super) fn router() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(verify)).routes(routes!(forgot)).routes(routes!(reset))
-}
-
-/// Proves an e-mail address by the code that was sent to it.
-#[utoipa::path(post, path = "/auth/email/verify", tag = "auth", request_body = CodeRequest, responses(
-    (status = 204),
-    (status = 422, body = ErrorBody, description = "`INVALID_CODE`, `VALIDATION_ERROR`"),
-    (status = 429, body = ErrorBody, description = "`RATE_LIMITED`"),
-))]
-async fn verify(
-    State(app): State<App>,
-    ClientAddress(address): ClientAddress,
-    JsonBody(body): JsonBody<CodeRequest>,
-) -> Result<StatusCode, ApiError> {
-    app.limits.code(&app.address_key, address)?;
-    verify_email(&app, bounded(&body.code)?).await?;
-    Ok(StatusCode::NO_CONTENT)
+    OpenApiRouter::new().routes(routes!(forgot)).routes(routes!(reset))
 }
 
 /// Sends a code for a new password, if there is such an account. The answer does not tell.
@@ -55,21 +41,49 @@ async fn forgot(
     ClientAddress(address): ClientAddress,
     JsonBody(body): JsonBody<ForgotRequest>,
 ) -> Result<StatusCode, ApiError> {
-    let email = email::Email::parse(&body.email).map_err(|problem| ApiError::field("email", problem))?;
-    if app.limits.mail(&app.address_key, address).is_err() {
-        return Ok(StatusCode::ACCEPTED);
+    let email =
+        email::Email::parse(&body.email).map_err(|problem| ApiError::field("email", problem.message()))?;
+    // not one await: whatever the load, this takes as long as it takes
+    if app.limits.mail(&app.address_key, address).is_ok() {
+        app.reset_mails.write(app.clone(), email.folded);
     }
-    let permit = Arc::clone(&app.password_mails).acquire_owned().await.map_err(|_| ApiError::Unavailable)?;
-    tokio::spawn(async move {
-        if let Err(error) = send_reset_code(&app, &email.folded).await {
-            tracing::error!(
-                error = &error as &(dyn std::error::Error + 'static),
-                "no code for a new password"
-            );
-        }
-        drop(permit);
-    });
     Ok(StatusCode::ACCEPTED)
+}
+
+/// Mails with new passwords, written behind the answers that promised them: a few at a time, since each takes a
+/// connection of the catalog's; some wait; when even those are too many the newest is dropped, which nobody is told
+/// but the log. Its reader will ask again.
+#[derive(Debug)]
+pub struct ResetMails {
+    waiting: Arc<Semaphore>,
+    at_once: Arc<Semaphore>,
+}
+
+impl ResetMails {
+    /// So many written at once, and so many more waiting.
+    pub fn new(at_once: usize, waiting_max: usize) -> Self {
+        let places = at_once.saturating_add(waiting_max).min(Semaphore::MAX_PERMITS);
+        Self { waiting: Arc::new(Semaphore::new(places)), at_once: Arc::new(Semaphore::new(at_once.max(1))) }
+    }
+
+    /// Returns at once.
+    fn write(&self, app: App, email_folded: String) {
+        let Ok(place) = Arc::clone(&self.waiting).try_acquire_owned() else {
+            tracing::warn!("too many ask for new passwords at once; one mail was not written");
+            return;
+        };
+        let at_once = Arc::clone(&self.at_once);
+        tokio::spawn(async move {
+            let turn = at_once.acquire_owned().await;
+            if let Err(error) = send_reset_code(&app, &email_folded).await {
+                tracing::error!(
+                    error = &error as &(dyn std::error::Error + 'static),
+                    "no code for a new password"
+                );
+            }
+            drop((turn, place));
+        });
+    }
 }
 
 /// Sets a new password by a code, and ends all sessions.
@@ -87,12 +101,14 @@ async fn reset(
         return Err(ApiError::field("password", problem));
     }
     app.limits.code(&app.address_key, address)?;
-    let user_id = reset_password(&app, bounded(&body.code)?, body.password).await?;
+    let client = Client::of(&app.address_key, address);
+    let user_id = reset_password(&app, bounded(&body.code)?, body.password, client).await?;
     queries::remember_network(&app, user_id, &app.address_key.network_hash(address).0).await;
     Ok(StatusCode::NO_CONTENT)
 }
 
-fn bounded(code: &str) -> Result<&str, ApiError> {
+/// A code that could be one.
+pub(super) fn bounded(code: &str) -> Result<&str, ApiError> {
     let code = code.trim();
     if code.len() > CODE_BYTES_MAX { Err(ApiError::InvalidCode) } else { Ok(code) }
 }
@@ -112,24 +128,6 @@ async fn lock_owner(
     Ok(user_id)
 }
 
-async fn verify_email(app: &App, code: &str) -> Result<(), ApiError> {
-    let now = app.clock.now().to_utc();
-    let mut transaction = begin(&app.pool).await?;
-    let user_id = lock_owner(app, &mut transaction, code, Purpose::VerifyEmail).await?;
-    if !codes::take(&mut transaction, code, Purpose::VerifyEmail, now).await? {
-        return Err(ApiError::InvalidCode);
-    }
-    sqlx::query!(
-        "UPDATE users SET email_verified_at = COALESCE(email_verified_at, $2), updated_at = $2 WHERE id = $1",
-        user_id,
-        now
-    )
-    .execute(&mut *transaction)
-    .await?;
-    transaction.commit().await?;
-    Ok(())
-}
-
 /// A suspended account is sent none: a new password would not open it.
 async fn send_reset_code(app: &App, email_folded: &str) -> Result<(), ApiError> {
     let now = app.clock.now().to_utc();
@@ -142,7 +140,7 @@ async fn send_reset_code(app: &App, email_folded: &str) -> Result<(), ApiError> 
     .fetch_optional(&mut *transaction)
     .await?;
     let Some(account) = account else { return Ok(()) };
-    let most = app.settings.mails_per_account_per_hour;
+    let most = app.settings.mails_per_mailbox_per_hour;
     let purpose = Purpose::ResetPassword;
     let code = codes::issue(&mut transaction, account.id, email_folded, purpose, now, most).await?;
     if let Some(code) = code {
@@ -155,14 +153,14 @@ async fn send_reset_code(app: &App, email_folded: &str) -> Result<(), ApiError> 
     Ok(())
 }
 
-async fn reset_password(app: &App, code: &str, password: String) -> Result<Uuid, ApiError> {
+async fn reset_password(app: &App, code: &str, password: String, client: Client) -> Result<Uuid, ApiError> {
     let purpose = Purpose::ResetPassword;
     let mut connection = app.pool.acquire().await?;
     // Only a good code is worth a hash. It is looked at again when it is taken.
     let owner = codes::owner(&mut connection, code, purpose, app.clock.now().to_utc()).await?;
     drop(connection);
     owner.ok_or(ApiError::InvalidCode)?;
-    let hash = app.passwords.hash(password).await?;
+    let hash = app.passwords.hash(password, client).await?;
 
     let now = app.clock.now().to_utc();
     let mut transaction = begin(&app.pool).await?;
@@ -200,7 +198,11 @@ async fn drop_unproved(connection: &mut PgConnection, user_id: Uuid) -> Result<(
         sqlx::query!("DELETE FROM social_identities WHERE user_id = $1", user_id)
             .execute(&mut *connection)
             .await?;
-        sqlx::query!("DELETE FROM user_devices WHERE user_id = $1", user_id).execute(connection).await?;
+        sqlx::query!("DELETE FROM user_devices WHERE user_id = $1", user_id)
+            .execute(&mut *connection)
+            .await?;
+        // from where nobody but the other has signed in
+        sqlx::query!("DELETE FROM login_networks WHERE user_id = $1", user_id).execute(connection).await?;
     }
     Ok(())
 }

@@ -7,8 +7,9 @@ use crate::auth::queries::{self, StoredRefreshToken};
 use crate::auth::sessions::{access_cookie, kept_token};
 pub(crate) use crate::auth::sessions::{signed_in, start_session};
 use crate::auth::tokens::{new_refresh_token, refresh_token_hash};
+use crate::auth::turns::Client;
 use crate::auth::types::{LoginRequest, RefreshRequest, TokenResponse};
-use crate::auth::{recovery, signup};
+use crate::auth::{recovery, signup, verification};
 use crate::http::error::{ApiError, ErrorBody};
 use crate::http::extract::{ClientAddress, JsonBody};
 use crate::users::types::UserStatus;
@@ -16,6 +17,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use chrono::Duration;
 use gonggumoa_analytics::postgres::begin::begin;
+use gonggumoa_core::ids::UserId;
 use http::{StatusCode, header};
 use sqlx::{Postgres, Transaction};
 use utoipa_axum::router::OpenApiRouter;
@@ -34,6 +36,7 @@ pub fn router() -> OpenApiRouter<App> {
         .routes(routes!(logout))
         .merge(signup::router())
         .merge(recovery::router())
+        .merge(verification::router())
 }
 
 /// Signs in. The answer and its time do not tell whether the account exists.
@@ -42,7 +45,8 @@ pub fn router() -> OpenApiRouter<App> {
     (status = 401, body = ErrorBody, description = "`INVALID_CREDENTIALS`"),
     (status = 403, body = ErrorBody, description = "`ACCOUNT_SUSPENDED`"),
     (status = 422, body = ErrorBody),
-    (status = 429, body = ErrorBody),
+    (status = 429, body = ErrorBody, description = "`RATE_LIMITED`: too many from this address or on this account"),
+    (status = 503, body = ErrorBody, description = "`SERVICE_UNAVAILABLE`: too many people sign in at this moment"),
 ))]
 async fn login(
     State(app): State<App>,
@@ -62,7 +66,7 @@ async fn login(
     }
     let account = queries::account_by_email(&app.pool, &body.email).await?;
     let hash = account.as_ref().and_then(|account| account.password_hash.clone());
-    if !app.passwords.verify(body.password, hash).await? {
+    if !app.passwords.verify(body.password, hash, Client::of(&app.address_key, address)).await? {
         return Err(ApiError::InvalidCredentials);
     }
     let account = account.ok_or(ApiError::InvalidCredentials)?;
@@ -95,8 +99,9 @@ async fn refresh(
         if now - rotated_at <= Duration::seconds(ROTATION_GRACE_SECONDS) {
             return Err(ApiError::TokenRotated);
         }
-        queries::revoke_family(&mut transaction, stored.family_id, now).await?;
+        queries::revoke_family(&mut transaction, stored.user_id, stored.family_id, now).await?;
         transaction.commit().await?;
+        app.identities.forget(UserId(stored.user_id));
         return Err(ApiError::TokenReused);
     }
     let account =
@@ -110,10 +115,11 @@ async fn refresh(
     queries::mark_rotated(&mut transaction, &hash, now).await?;
     queries::insert_refresh_token(&mut *transaction, &kept).await?;
     transaction.commit().await?;
-    signed_in(&app, &account, refresh_token)
+    signed_in(&app, &account, stored.family_id, refresh_token)
 }
 
-/// Ends the session of a refresh token and clears the cookie. An unknown token is as good as ended.
+/// Ends the session of a refresh token, its access tokens included, and clears the cookie. An unknown token is as good
+/// as ended.
 #[utoipa::path(post, path = "/auth/logout", tag = "auth", request_body = RefreshRequest, responses(
     (status = 204, description = "clears the cookie `access_token`"),
 ))]
@@ -124,10 +130,14 @@ async fn logout(
     let now = app.clock.now().to_utc();
     let mut transaction = begin(&app.pool).await?;
     let hash = refresh_token_hash(&body.refresh_token);
-    if let Some(stored) = locked(&mut transaction, &hash).await? {
-        queries::revoke_family(&mut transaction, stored.family_id, now).await?;
+    let stored = locked(&mut transaction, &hash).await?;
+    if let Some(stored) = &stored {
+        queries::revoke_family(&mut transaction, stored.user_id, stored.family_id, now).await?;
     }
     transaction.commit().await?;
+    if let Some(stored) = stored {
+        app.identities.forget(UserId(stored.user_id));
+    }
     Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, access_cookie(&app, "", 0)?)]).into_response())
 }
 

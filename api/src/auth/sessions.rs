@@ -1,7 +1,10 @@
 //! Beginning and ending sessions: families of refresh tokens, and the access tokens beside them.
 //!
+//! A session is a family; the access token names it, and is refused once it has ended ([`super::identity`]). An
+//! account has a bounded number of them: the oldest makes room.
+//!
 //! Whatever rotates, revokes or begins a session holds the account's row (shared by those that concern one
-//! family, alone by those that end all), so that none slips through: a rotation adds a row that an end of all
+//! family, alone by those that begin one or end all), so that none slips through: a rotation adds a row that an end of all
 //! sessions, running at the same time, would not see; a login proves a password that a reset is just replacing.
 //! Lock order: the account's row, the family's advisory lock, the tokens.
 
@@ -14,31 +17,33 @@ use crate::http::error::ApiError;
 use axum::Json;
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Duration, Utc};
+use gonggumoa_analytics::postgres::begin::begin;
 use gonggumoa_core::ids::UserId;
 use http::{HeaderValue, header};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 /// Begins a session of an account that has proved who it is: a family of refresh tokens of its own, and the
-/// answer with both tokens and the cookie. The caller has refused a suspended account; one that changed since it
+/// answer with both tokens and the cookie; the oldest sessions end where there are too many. The caller has refused a suspended account; one that changed since it
 /// was read (a new password, a suspension) is not signed in.
 pub(crate) async fn start_session(app: &App, account: &Account) -> Result<Response, ApiError> {
     let now = app.clock.now().to_utc();
     let family_ends = now + Duration::days(i64::from(app.settings.refresh_family_days));
     let refresh_token = new_refresh_token();
-    let hash = refresh_token_hash(&refresh_token);
-    let kept = kept_token(app, &hash, Uuid::now_v7(), account.id, now, family_ends);
-    if !queries::insert_first_refresh_token(&app.pool, &kept, account.token_version).await? {
+    let (hash, family_id) = (refresh_token_hash(&refresh_token), Uuid::now_v7());
+    let kept = kept_token(app, &hash, family_id, account.id, now, family_ends);
+    let mut transaction = begin(&app.pool).await?;
+    if !queries::lock_unchanged(&mut transaction, account.id, account.token_version).await? {
         return Err(ApiError::InvalidCredentials);
     }
-    if let Err(error) = queries::delete_expired(&app.pool, account.id, now).await {
-        // the next login does it
-        tracing::warn!(
-            error = &error as &(dyn std::error::Error + 'static),
-            "expired refresh tokens were not deleted"
-        );
+    queries::insert_refresh_token(&mut *transaction, &kept).await?;
+    let most = app.settings.sessions_per_account;
+    let has_ended = queries::end_oldest_families(&mut transaction, account.id, most, now).await?;
+    transaction.commit().await?;
+    if has_ended {
+        app.identities.forget(UserId(account.id));
     }
-    signed_in(app, account, refresh_token)
+    signed_in(app, account, family_id, refresh_token)
 }
 
 /// What is stored of a new refresh token.
@@ -62,12 +67,18 @@ pub(crate) fn kept_token<'a>(
 }
 
 /// The answer to whoever has just signed in: both tokens, and the cookie. The refresh token is already stored.
-pub(crate) fn signed_in(app: &App, account: &Account, refresh_token: String) -> Result<Response, ApiError> {
+pub(crate) fn signed_in(
+    app: &App,
+    account: &Account,
+    session_id: Uuid,
+    refresh_token: String,
+) -> Result<Response, ApiError> {
     let subject = TokenSubject {
         id: UserId(account.id),
         role: account.role,
         token_version: account.token_version,
         created_at: account.created_at.into(),
+        session_id,
     };
     let access_token = app.tokens.issue(&subject, app.clock.now()).map_err(ApiError::internal)?;
     let expires_in = app.tokens.life_seconds();

@@ -1,11 +1,15 @@
 //! New accounts.
 //!
-//! The account, its code and its mail are one transaction: whoever got an answer gets a mail. That an address is
-//! taken is told here, as people need it; how often one may ask is limited by address.
+//! The account, its code and its mail are one transaction: whoever got an answer gets a mail, unless the address was
+//! sent as many as it may be within the hour (by accounts that were closed since); then another can be asked for
+//! later. That an address is taken is told here, as people need it; how often one may ask is limited by address.
+//!
+//! Whoever signs up has not proved the address. Until he has ([`super::verification`]) its owner can take it from him.
 
 use crate::app::App;
 use crate::auth::codes::{self, Purpose};
 use crate::auth::email::Email;
+use crate::auth::turns::Client;
 use crate::auth::types::SignupRequest;
 use crate::auth::{letters, passwords};
 use crate::http::check::Checks;
@@ -41,7 +45,7 @@ async fn signup(
 ) -> Result<(StatusCode, Json<UserResponse>), ApiError> {
     let checked = check(body)?;
     app.limits.signup(&app.address_key, address)?;
-    let user = create(&app, checked).await?;
+    let user = create(&app, checked, Client::of(&app.address_key, address)).await?;
     Ok((StatusCode::CREATED, Json(user)))
 }
 
@@ -59,7 +63,7 @@ fn check(body: SignupRequest) -> Result<CheckedSignup, ApiError> {
     let email = checks.required(body.email, "email").and_then(|text| match Email::parse(&text) {
         Ok(email) => Some(email),
         Err(problem) => {
-            checks.refuse("email", problem);
+            checks.refuse("email", problem.message());
             None
         }
     });
@@ -78,12 +82,12 @@ fn check(body: SignupRequest) -> Result<CheckedSignup, ApiError> {
     whole.ok_or(ApiError::Malformed)
 }
 
-async fn create(app: &App, signup: CheckedSignup) -> Result<UserResponse, ApiError> {
+async fn create(app: &App, signup: CheckedSignup, client: Client) -> Result<UserResponse, ApiError> {
     // before the hash, which costs a core a quarter of a second; the insert below decides
     if is_taken(app, &signup.email).await? {
         return Err(ApiError::EmailTaken);
     }
-    let hash = app.passwords.hash(signup.password).await?;
+    let hash = app.passwords.hash(signup.password, client).await?;
     let (role, status) = if signup.is_influencer {
         (UserRole::Influencer, UserStatus::Pending)
     } else {
@@ -151,8 +155,8 @@ async fn insert(
     Ok(inserted.rows_affected() == 1)
 }
 
-/// Sends a code that proves the address, unless the account was sent too many within the hour. The caller holds
-/// the account's row.
+/// Sends a code that proves the address, unless it was sent too many within the hour. The caller holds the account's
+/// row.
 pub(crate) async fn send_code(
     app: &App,
     connection: &mut PgConnection,
@@ -161,7 +165,7 @@ pub(crate) async fn send_code(
     email_folded: &str,
     now: DateTime<Utc>,
 ) -> Result<(), ApiError> {
-    let most = app.settings.mails_per_account_per_hour;
+    let most = app.settings.mails_per_mailbox_per_hour;
     let code = codes::issue(connection, user_id, email_folded, Purpose::VerifyEmail, now, most).await?;
     if let Some(code) = code {
         let letter = letters::verification(email, &code, app.settings.frontend_url.as_ref());

@@ -31,6 +31,8 @@ pub struct Claims {
     pub ver: i32,
     /// When the account was made, in Unix milliseconds.
     pub uca: i64,
+    /// The session that it belongs to, a family of refresh tokens: it ends with it.
+    pub sid: Uuid,
     /// Who made the token.
     pub iss: String,
     /// Whom it is for.
@@ -84,6 +86,8 @@ pub struct TokenSubject {
     pub token_version: i32,
     /// When it was made.
     pub created_at: UnixMillis,
+    /// The session, a family of refresh tokens.
+    pub session_id: Uuid,
 }
 
 /// Makes and checks access tokens.
@@ -132,6 +136,7 @@ impl AccessTokens {
             role: subject.role,
             ver: subject.token_version,
             uca: subject.created_at.0,
+            sid: subject.session_id,
             iss: ISSUER.to_owned(),
             aud: AUDIENCE.to_owned(),
             iat: now_seconds,

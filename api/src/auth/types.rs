@@ -52,11 +52,14 @@ pub struct SignupRequest {
     pub role: Option<String>,
 }
 
-/// A code from a mail.
-#[derive(Debug, Deserialize, ToSchema)]
-pub struct CodeRequest {
+/// A code from a mail that proves its address.
+#[derive(Deserialize, ToSchema)]
+pub struct VerifyRequest {
     /// As it stands in the mail.
     pub code: String,
+    /// The account's password; not needed with the account's own session.
+    #[schema(example = "correct horse battery")]
+    pub password: Option<String>,
 }
 
 /// Whose password is forgotten.

@@ -2,8 +2,7 @@
 //! edge.
 
 use super::{Opened, Stop};
-use crate::http::idempotency;
-use crate::{admin_account, migrate, priority, secrets};
+use crate::{admin_account, cleanup, migrate, priority, secrets};
 use anyhow::Context;
 use gonggumoa_actors::{
     Assignments, PartitionStatus, PartitionStep, TrackingConfig, TrackingDeps, TrackingHandle,
@@ -105,7 +104,7 @@ struct Parts {
     archive: ArchiveHandle,
     click_count: ClickCountHandle,
     retention: RetentionHandle,
-    idempotency: AbortOnDropHandle<()>,
+    cleanup: AbortOnDropHandle<()>,
     pool: PgPool,
 }
 
@@ -208,7 +207,7 @@ impl Judging {
                 tracing::warn!("not everything could be stored in time; the rest stays in the journal");
             }
             let ending = async {
-                drop(parts.idempotency);
+                drop(parts.cleanup);
                 parts.retention.stop().await;
                 parts.archive.stop().await;
                 parts.click_count.stop().await;
@@ -291,8 +290,8 @@ impl Starting {
             click_retention_months: self.config.retention.click_months,
         };
         let retention = retention::spawn(retention, Arc::clone(&store), objects, Arc::new(SystemClock));
-        let idempotency = idempotency::spawn_cleanup(pool.clone(), Arc::new(SystemClock));
-        Ok(Parts { tracking, archive, click_count: click_count::spawn(store), retention, idempotency, pool })
+        let cleanup = cleanup::spawn(pool.clone(), Arc::new(SystemClock));
+        Ok(Parts { tracking, archive, click_count: click_count::spawn(store), retention, cleanup, pool })
     }
 }
 

@@ -333,6 +333,7 @@ fn http_settings(config: &Config, listener: &std::net::TcpListener) -> HttpSetti
             .unwrap_or(defaults.access_token_minutes),
         refresh_token_days: u32::try_from(config.tokens.refresh_token_life.as_secs() / 86_400)
             .unwrap_or(defaults.refresh_token_days),
+        sessions_per_account: config.tokens.sessions_per_account,
         social: config.social.settings(&config.http, port),
         ..defaults
     }

@@ -1,6 +1,7 @@
 //! The groups of settings, each with its defaults and the reason of each.
 
 use super::reader::{self, Reader};
+use crate::auth::email::Email;
 use gonggumoa_core::judge::rules::{BurstLimit, LimitScope};
 use gonggumoa_core::log::journal::SEGMENT_BYTES;
 use secrecy::SecretString;
@@ -8,7 +9,6 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
-use unicode_normalization::UnicodeNormalization;
 
 pub(super) const METRICS_EXAMPLE: &str = "127.0.0.1:9464";
 
@@ -55,6 +55,8 @@ pub struct TokenConfig {
     pub access_token_life: Duration,
     /// A refresh token's life from its last rotation.
     pub refresh_token_life: Duration,
+    /// Sessions of one account at once; the oldest ends. 50: every device somebody owns, and some that he forgot.
+    pub sessions_per_account: u32,
 }
 
 /// Thresholds of the judge. A change makes a new rules version.
@@ -203,6 +205,7 @@ impl TokenConfig {
             refresh_token_life: Duration::from_secs(
                 86_400 * reader.value("REFRESH_TOKEN_EXPIRE_DAYS", 7, "7", reader::whole(1..=30)),
             ),
+            sessions_per_account: reader.value("SESSIONS_PER_ACCOUNT", 50, "50", reader::whole(1..=1_000)),
         }
     }
 }
@@ -324,20 +327,9 @@ impl AdminConfig {
     }
 }
 
-/// The address in NFC, or what is wrong with it. Whether mail arrives there, only mail can tell.
+/// An address as the API takes it from anybody, NFC; or what is wrong with it.
 pub fn check_email(text: &str) -> Result<String, String> {
-    let email: String = text.trim().nfc().collect();
-    let parts = email.split_once('@').filter(|(name, host)| {
-        !name.is_empty()
-            && host.contains('.')
-            && !host.contains('@')
-            && !host.starts_with('.')
-            && !host.ends_with('.')
-    });
-    if parts.is_none() || email.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        return Err("is not an e-mail address".into());
-    }
-    if email.chars().count() > 255 { Err("is longer than 255 characters".into()) } else { Ok(email) }
+    Email::parse(text).map(|email| email.text).map_err(|problem| problem.to_string())
 }
 
 /// What is wrong with a new password, without repeating it.

@@ -185,7 +185,18 @@ fn an_env_file_is_read_and_a_bad_line_named_by_number_only() {
 #[test]
 fn e_mail_addresses_are_composed() {
     assert_eq!(check_email(" 한@b.example ").unwrap(), "한@b.example");
-    for bad in ["", "@b.example", "a@b", "a b@c.example", "a@@b.example", "a@.example"] {
+    for bad in [
+        "",
+        "@b.example",
+        "a@b",
+        "a b@c.example",
+        "a@@b.example",
+        "a@.example",
+        "a@b..example",
+        "<a@b.example>",
+        "\"a b\"@c.example",
+        "a,c@b.example",
+    ] {
         assert!(check_email(bad).is_err(), "{bad}");
     }
 }

@@ -73,7 +73,8 @@ impl Catalog {
 
     /// Somebody who has an account already.
     pub(crate) fn signed_in(id: Uuid, role: UserRole) -> Person {
-        let subject = TokenSubject { id: UserId(id), role, token_version: 0, created_at: UnixMillis(0) };
+        let created_at = UnixMillis(0);
+        let subject = TokenSubject { id: UserId(id), role, token_version: 0, created_at, session_id: id };
         Person { id, token: tokens().issue(&subject, SystemClock.now()).unwrap() }
     }
 

@@ -96,10 +96,10 @@ fn cookie(headers: &HeaderMap) -> Option<&str> {
     headers.get_all(header::COOKIE).iter().find_map(|value| cookie_value(value.as_bytes()))
 }
 
-/// The account behind good claims, as it is now: not suspended, token not taken back.
+/// The account behind good claims, as it is now: not suspended, neither token nor session ended.
 async fn identity(app: &App, claims: &Claims) -> Result<Arc<Identity>, ApiError> {
     let identity = app.identities.get(&app.pool, claims.user_id()).await?.ok_or(ApiError::Unauthorized)?;
-    if identity.token_version != claims.ver {
+    if !identity.is_session(claims.ver, claims.sid) {
         return Err(ApiError::Unauthorized);
     }
     if identity.status == UserStatus::Suspended {

@@ -14,13 +14,10 @@ use axum::body::Body;
 use axum::extract::FromRequestParts;
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Duration, Utc};
-use gonggumoa_core::clock::Clock;
 use http::request::Parts;
 use http::{StatusCode, header};
 use serde::Serialize;
 use sqlx::{PgConnection, PgPool};
-use std::sync::Arc;
-use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
 /// The header.
@@ -29,8 +26,6 @@ pub const HEADER: &str = "Idempotency-Key";
 const KEPT_HOURS: i64 = 24;
 /// The column's width.
 pub(crate) const KEY_MAX_CHARS: usize = 255;
-/// How often old answers are deleted: they are few and small.
-const CLEANUP_INTERVAL: std::time::Duration = std::time::Duration::from_secs(3_600);
 
 /// The request's key, if it has one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -167,27 +162,16 @@ impl Slot {
     }
 }
 
-/// Deletes answers that are no longer given.
-pub async fn delete_expired(pool: &PgPool, now: DateTime<Utc>) -> Result<u64, sqlx::Error> {
-    let before = now - Duration::hours(KEPT_HOURS);
-    let deleted = sqlx::query!("DELETE FROM idempotency_keys WHERE created_at <= $1", before);
+/// Deletes up to `limit` answers that are no longer given.
+pub async fn delete_expired(pool: &PgPool, now: DateTime<Utc>, limit: i64) -> Result<u64, sqlx::Error> {
+    let deleted = sqlx::query!(
+        "DELETE FROM idempotency_keys WHERE (user_id, route, key) IN (
+             SELECT user_id, route, key FROM idempotency_keys WHERE created_at <= $1
+             ORDER BY created_at LIMIT $2 FOR UPDATE SKIP LOCKED)",
+        now - Duration::hours(KEPT_HOURS),
+        limit
+    );
     Ok(deleted.execute(pool).await?.rows_affected())
-}
-
-/// Does so now and every hour, until the handle is dropped.
-pub fn spawn_cleanup(pool: PgPool, clock: Arc<dyn Clock>) -> AbortOnDropHandle<()> {
-    AbortOnDropHandle::new(tokio::spawn(async move {
-        loop {
-            if let Err(error) = delete_expired(&pool, clock.now().to_utc()).await {
-                // the next pass does it
-                tracing::warn!(
-                    error = &error as &(dyn std::error::Error + 'static),
-                    "expired idempotency keys were not deleted"
-                );
-            }
-            tokio::time::sleep(CLEANUP_INTERVAL).await;
-        }
-    }))
 }
 
 #[cfg(test)]

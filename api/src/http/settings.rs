@@ -31,10 +31,15 @@ pub struct HttpSettings {
     pub password_checks_max: usize,
     /// How often somebody may try; see `auth::limits` for why so.
     pub limits: LimitSettings,
-    /// Mails of one kind that an account is sent within an hour: more would be pestering its owner.
-    pub mails_per_account_per_hour: u32,
+    /// Sessions that an account has at once; the oldest makes room. 50: every device somebody owns, and some that he
+    /// forgot.
+    pub sessions_per_account: u32,
+    /// Mails with codes of one kind that one address is sent within an hour: more would be pestering its owner.
+    pub mails_per_mailbox_per_hour: u32,
     /// Mails of new passwords written at once, in the background of their answers.
-    pub password_mails_max: usize,
+    pub reset_mails_max: usize,
+    /// Mails of new passwords that wait to be written: some seconds' worth.
+    pub reset_mails_waiting_max: usize,
     /// Social sign-in.
     pub social: SocialSettings,
     /// How long a prepared list or detail of the catalog is told to all; 0 keeps none.
@@ -79,8 +84,10 @@ impl Default for HttpSettings {
                 mails_per_address_per_hour: 20,
                 codes_per_address_per_minute: 30,
             },
-            mails_per_account_per_hour: 5,
-            password_mails_max: 4,
+            sessions_per_account: 50,
+            mails_per_mailbox_per_hour: 5,
+            reset_mails_max: 4,
+            reset_mails_waiting_max: 1_000,
             social: SocialSettings::default(),
             catalog_cache_millis: 1_000,
             body_max_bytes: 256 * 1024,

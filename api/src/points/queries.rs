@@ -1,4 +1,5 @@
-//! The ledger in PostgreSQL. Lock order: whatever the points come from (a coupon), then the balance's row.
+//! The ledger in PostgreSQL. Lock order: whatever the points come from (a coupon), then the account's row (shared), then
+//! the balance's row.
 
 use crate::http::error::ApiError;
 use crate::http::page::{Order, PageRequest};
@@ -22,21 +23,25 @@ pub struct NewPointEntry<'a> {
     pub created_by: Uuid,
 }
 
-/// Adds an entry and changes the balance by it, or refuses both.
+/// Adds an entry and changes the balance by it, or refuses both. A closed account is nobody's: it neither gets nor
+/// gives, and cannot be closed meanwhile.
 pub async fn add(
     connection: &mut PgConnection,
     entry: &NewPointEntry<'_>,
     now: DateTime<Utc>,
 ) -> Result<PointEntryResponse, ApiError> {
     let (user_id, amount) = (entry.user_id, entry.amount);
+    sqlx::query!("SELECT id FROM users WHERE id = $1 AND closed_at IS NULL FOR SHARE", user_id)
+        .fetch_optional(&mut *connection)
+        .await?
+        .ok_or(ApiError::UserNotFound)?;
     sqlx::query!(
         "INSERT INTO point_balances (user_id, updated_at) VALUES ($1, $2) ON CONFLICT (user_id) DO NOTHING",
         user_id,
         now
     )
     .execute(&mut *connection)
-    .await
-    .map_err(unknown_user)?;
+    .await?;
     let changed = sqlx::query!(
         "UPDATE point_balances SET balance = balance + $2, entries = entries + 1, updated_at = $3
          WHERE user_id = $1 AND balance + $2 >= 0 RETURNING balance, entries",
@@ -76,11 +81,6 @@ pub async fn add(
         source: source_kind.to_owned(),
         created_at: now,
     })
-}
-
-fn unknown_user(error: sqlx::Error) -> ApiError {
-    let unknown = error.as_database_error().is_some_and(sqlx::error::DatabaseError::is_foreign_key_violation);
-    if unknown { ApiError::UserNotFound } else { error.into() }
 }
 
 /// An account's balance with how many entries made it; one that never had points has none.

@@ -2,6 +2,7 @@
 
 use super::{SeedError, data};
 use crate::admin_account::hash_password;
+use crate::auth::email::fold;
 use crate::secrets::SecretsFolder;
 use indicatif::ProgressBar;
 use secrecy::{ExposeSecret, SecretString};
@@ -78,7 +79,7 @@ fn random_password() -> String {
 }
 
 async fn find(pool: &PgPool, email: &str) -> Result<Option<Uuid>, sqlx::Error> {
-    sqlx::query_scalar!("SELECT id FROM users WHERE lower(email) = lower($1)", email)
+    sqlx::query_scalar!("SELECT id FROM users WHERE email_folded = $1", fold(email))
         .fetch_optional(pool)
         .await
 }
@@ -99,14 +100,15 @@ async fn insert(
 ) -> Result<Uuid, SeedError> {
     let hash = hash_password(password.clone()).await?;
     let id = sqlx::query_scalar!(
-        "INSERT INTO users (id, email, password_hash, nickname, role, created_at)
-         VALUES ($1, $2, $3, $4, $5::text::user_role, now() - interval '30 days')
-         ON CONFLICT (lower(email)) DO UPDATE SET password_hash = EXCLUDED.password_hash RETURNING id",
+        "INSERT INTO users (id, email, email_folded, password_hash, nickname, role, created_at)
+         VALUES ($1, $2, $6, $3, $4, $5::text::user_role, now() - interval '30 days')
+         ON CONFLICT (email_folded) DO UPDATE SET password_hash = EXCLUDED.password_hash RETURNING id",
         Uuid::now_v7(),
         email,
         hash,
         nickname,
-        role
+        role,
+        fold(email)
     )
     .fetch_one(pool)
     .await?;

@@ -111,6 +111,21 @@ async fn an_account_made_in_waiting_is_not_inherited() {
     }
 }
 
+/// The same, by a sign-up as an influencer, which waits for an admin's decision.
+#[tokio::test]
+async fn an_application_made_in_waiting_does_not_keep_the_owner_out() {
+    let world = world().await;
+    let (id, email) = local(world, false).await;
+    let mut database = world.deployment.database().await;
+    let waits = "UPDATE users SET role = 'influencer', status = 'pending' WHERE id = $1";
+    sqlx::query(waits).bind(id).execute(&mut database).await.unwrap();
+    let account = world.account(&sign_in(world, "google", &Human::with_email(&email)).await).await;
+    assert_ne!(account["id"], json!(id));
+    assert_eq!((&account["email"], &account["role"]), (&json!(email), &json!("buyer")));
+    let waiting = "SELECT status = 'pending' FROM users WHERE id = $1";
+    assert!(!sqlx::query_scalar::<_, bool>(waiting).bind(id).fetch_one(&mut database).await.unwrap());
+}
+
 #[tokio::test]
 async fn administrators_and_relays_are_never_linked_by_address() {
     let world = world().await;

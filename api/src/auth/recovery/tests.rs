@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 use super::*;
 use crate::test_support::{app_on, no_database};
+use futures::FutureExt;
 use sqlx::PgPool;
 
 /// An account to which a provider's identity, a device and a phone were added.
@@ -45,7 +46,26 @@ async fn a_reset_that_proves_the_address_takes_out_what_a_stranger_put_in(pool: 
         let mut connection = pool.acquire().await.unwrap();
         let code = codes::issue(&mut connection, id, email, Purpose::ResetPassword, now, 5).await.unwrap();
         drop(connection);
-        reset_password(&app, &code.unwrap(), "a new password".to_owned()).await.unwrap();
+        let client = Client::of(&app.address_key, "203.0.113.1".parse().unwrap());
+        reset_password(&app, &code.unwrap(), "a new password".to_owned(), client).await.unwrap();
         assert_eq!(kept(&pool, id).await, expected, "{email}");
     }
+}
+
+/// Whether there is an account, how many ask and whether the database answers: nothing makes the answer wait.
+#[tokio::test]
+async fn who_forgot_is_answered_at_once_whatever_the_load() {
+    let (app, _) = app_on(no_database(), no_database(), None);
+    // nothing is written while this is held
+    let busy = app.reset_mails.at_once.clone();
+    let busy = busy.acquire_many(u32::try_from(app.settings.reset_mails_max).unwrap()).await.unwrap();
+    let places = app.reset_mails.waiting.available_permits();
+    for number in 0..places + 10 {
+        let address = format!("198.18.{}.{}", number / 256, number % 256).parse().unwrap();
+        let body = ForgotRequest { email: format!("{number}@b.example") };
+        let answer = forgot(State(app.clone()), ClientAddress(address), JsonBody(body)).now_or_never();
+        assert_eq!(answer.expect("it waits").unwrap(), StatusCode::ACCEPTED, "{number}");
+    }
+    assert_eq!(app.reset_mails.waiting.available_permits(), 0, "bounded");
+    drop(busy);
 }

@@ -90,22 +90,6 @@ async fn a_rotation_and_a_logout_of_one_token_take_turns(pool: PgPool) {
     assert_eq!(alive(&pool).await, 0);
 }
 
-#[sqlx::test(migrations = "../migrations/postgres")]
-async fn expired_tokens_of_the_account_are_deleted_and_no_others(pool: PgPool) {
-    let (app, _) = app_on(pool.clone(), no_database(), None);
-    let (user_id, other_id) = (account(&pool).await, account(&pool).await);
-    for owner_id in [user_id, user_id, other_id] {
-        session(&app, owner_id).await;
-    }
-    let now = app.clock.now().to_utc();
-    assert_eq!(queries::delete_expired(&pool, user_id, now).await.unwrap(), 0);
-    let later = now + Duration::days(8);
-    assert_eq!(queries::delete_expired(&pool, user_id, later).await.unwrap(), 2);
-    let left: Vec<Uuid> =
-        sqlx::query_scalar("SELECT user_id FROM refresh_tokens").fetch_all(&pool).await.unwrap();
-    assert_eq!(left, [other_id]);
-}
-
 async fn until_somebody_waits(pool: &PgPool) {
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
     let waits = "SELECT count(*) FROM pg_stat_activity
@@ -179,4 +163,66 @@ async fn networks_are_known_for_a_while(pool: PgPool) {
     assert!(queries::is_known_network(&pool, &email, &known, now).await.unwrap());
     assert!(!queries::is_known_network(&pool, &email, &known, now + Duration::days(91)).await.unwrap());
     assert!(!queries::is_known_network(&pool, "nobody@b.example", &known, now).await.unwrap());
+}
+
+/// A session ends with its access tokens, and no other session with it.
+#[sqlx::test(migrations = "../migrations/postgres")]
+async fn a_logout_ends_the_sessions_access_tokens(pool: PgPool) {
+    let (app, _) = app_on(pool.clone(), no_database(), None);
+    let id = UserId(account(&pool).await);
+    let (ending, other) = (session(&app, id.0).await, session(&app, id.0).await);
+    let family = async |token: &str| -> Uuid {
+        let family = sqlx::query_scalar("SELECT family_id FROM refresh_tokens WHERE token_hash = $1");
+        family.bind(refresh_token_hash(token)).fetch_one(&pool).await.unwrap()
+    };
+    let (ending_id, other_id) = (family(&ending).await, family(&other).await);
+    let is_session =
+        async |session_id| app.identities.get(&pool, id).await.unwrap().unwrap().is_session(0, session_id);
+    assert!(is_session(ending_id).await && is_session(other_id).await);
+    logout(State(app.clone()), shown(&ending)).await.unwrap();
+    // the clock of this application stands in 1970, the database's does not
+    sqlx::query("UPDATE refresh_tokens SET revoked_at = now() WHERE revoked_at IS NOT NULL")
+        .execute(&pool)
+        .await
+        .unwrap();
+    assert!(!is_session(ending_id).await && is_session(other_id).await);
+    sqlx::query(
+        "UPDATE refresh_tokens SET revoked_at = now() - interval '26 hours' WHERE revoked_at IS NOT NULL",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+    app.identities.forget(id);
+    assert!(is_session(ending_id).await, "its access tokens have expired; it is remembered no longer");
+}
+
+/// A login too many ends the oldest session; also of many logins at once as many stay as may be.
+#[sqlx::test(migrations = "../migrations/postgres")]
+async fn sessions_of_an_account_are_bounded(pool: PgPool) {
+    let (app, _) = app_on(pool.clone(), no_database(), None);
+    let user_id = account(&pool).await;
+    let most = i64::from(app.settings.sessions_per_account);
+    let email = format!("{user_id}@gonggumoa.example");
+    let proved = queries::account_by_email(&pool, &email).await.unwrap().unwrap();
+    let first = body_token(start_session(&app, &proved).await.unwrap()).await;
+    sqlx::query("UPDATE refresh_tokens SET family_expires_at = family_expires_at - interval '1 hour'")
+        .execute(&pool)
+        .await
+        .unwrap();
+    for _ in 1..most {
+        start_session(&app, &proved).await.unwrap();
+    }
+    assert_eq!(alive(&pool).await, most);
+    let still = body_token(refresh(State(app.clone()), shown(&first)).await.unwrap()).await;
+    // rotated tokens are no sessions of their own
+    let mut last = body_token(start_session(&app, &proved).await.unwrap()).await;
+    let ended = refresh(State(app.clone()), shown(&still)).await;
+    assert!(matches!(ended, Err(ApiError::Unauthorized)), "the oldest");
+    for _ in 0..3 {
+        last = body_token(refresh(State(app.clone()), shown(&last)).await.unwrap()).await;
+    }
+    let logins = (0..8).map(|_| start_session(&app, &proved));
+    futures::future::try_join_all(logins).await.unwrap();
+    let live = "SELECT count(DISTINCT family_id) FROM refresh_tokens WHERE revoked_at IS NULL AND rotated_at IS NULL";
+    assert_eq!(sqlx::query_scalar::<_, i64>(live).fetch_one(&pool).await.unwrap(), most);
 }

@@ -6,8 +6,10 @@
 //!    (`SOCIAL_LINK_REQUIRED`). So it is for Naver always, for administrators always (an outside mailbox must
 //!    not be worth an administration), and for a second identity of one provider (a recycled address).
 //! 3. The provider asserts the address and the account never proved it: that account may have been made by
-//!    somebody who waited for this moment. It loses e-mail, password and sessions, and the person gets a new
-//!    account; nothing of the old one is inherited. Only plain buyers' accounts: others link themselves.
+//!    somebody who waited for this moment. It loses e-mail, password, sessions and an application to be an
+//!    influencer, and the person gets a new account; nothing of the old one is inherited. Only accounts with a buyer's
+//!    rights, which anybody may make (also one that signed up as an influencer and waits): whoever an admin has
+//!    approved links himself.
 //! 4. Apple's forwarding addresses belong to one app and person: they say nothing of other accounts.
 //!
 //! Lock order: the identity's advisory lock, then the row of `users`.
@@ -64,7 +66,7 @@ pub(super) fn decide(person: &Person, local: Option<&LocalAccount>) -> Decision 
     match local.is_email_verified {
         true if local.has_provider => Decision::AskToLink,
         true => Decision::Join(local.id),
-        false if local.role == UserRole::Buyer && local.status == UserStatus::Active => {
+        false if local.role == UserRole::Buyer || local.status == UserStatus::Pending => {
             Decision::Replace(local.id)
         }
         false => Decision::AskToLink,

@@ -2,7 +2,7 @@
 
 use super::error::SocialError;
 use super::provider::Provider;
-use crate::config::check_email;
+use crate::auth::email::Email;
 use serde_json::Value;
 use unicode_normalization::UnicodeNormalization;
 use url::Url;
@@ -47,7 +47,7 @@ impl Person {
 
     /// An address that is none is dropped; so is the provider's word on it when it never proves any.
     pub(super) fn set_email(&mut self, email: Option<&str>, verified: bool, is_private: bool) {
-        self.email = email.and_then(|text| check_email(text).ok());
+        self.email = email.and_then(|text| Email::parse(text).ok()).map(|email| email.text);
         self.email_verified = self.email.is_some() && verified && self.provider.proves_email();
         let relayed = |email: &String| email.to_ascii_lowercase().ends_with(RELAY_HOST);
         self.is_relay = self.provider == Provider::Apple

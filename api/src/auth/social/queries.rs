@@ -8,9 +8,6 @@ use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-/// Expired sign-ins deleted by each new one: more than it adds, little enough to be quick.
-const EXPIRED_AT_ONCE: i64 = 20;
-
 /// A sign-in that begins.
 pub(super) struct NewState<'a> {
     pub(super) state_hash: &'a [u8],
@@ -20,30 +17,38 @@ pub(super) struct NewState<'a> {
     pub(super) expires_at: DateTime<Utc>,
 }
 
-/// Keeps a sign-in, and deletes some that nobody ended.
-pub(super) async fn insert_state(
-    pool: &PgPool,
-    state: &NewState<'_>,
-    now: DateTime<Utc>,
-) -> Result<(), sqlx::Error> {
+/// Keeps a sign-in.
+pub(super) async fn insert_state(pool: &PgPool, state: &NewState<'_>) -> Result<(), sqlx::Error> {
     sqlx::query!(
-        "WITH expired AS (
-             SELECT state_hash FROM social_login_states WHERE expires_at <= $6
-             LIMIT $7 FOR UPDATE SKIP LOCKED),
-         gone AS (DELETE FROM social_login_states s USING expired WHERE s.state_hash = expired.state_hash)
-         INSERT INTO social_login_states (state_hash, provider, browser_hash, return_to, expires_at)
+        "INSERT INTO social_login_states (state_hash, provider, browser_hash, return_to, expires_at)
          VALUES ($1, $2, $3, $4, $5)",
         state.state_hash,
         state.provider,
         state.browser_hash,
         state.return_to,
-        state.expires_at,
-        now,
-        EXPIRED_AT_ONCE
+        state.expires_at
     )
     .execute(pool)
     .await?;
     Ok(())
+}
+
+/// Deletes up to `limit` sign-ins that nobody finished.
+pub(crate) async fn delete_expired_states(
+    pool: &PgPool,
+    now: DateTime<Utc>,
+    limit: i64,
+) -> Result<u64, sqlx::Error> {
+    let deleted = sqlx::query!(
+        "DELETE FROM social_login_states WHERE state_hash IN (
+             SELECT state_hash FROM social_login_states WHERE expires_at <= $1
+             ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED)",
+        now,
+        limit
+    )
+    .execute(pool)
+    .await?;
+    Ok(deleted.rows_affected())
 }
 
 /// Where the browser of a sign-in wants to go.
@@ -254,15 +259,22 @@ pub(super) async fn insert_account(
     Ok(inserted.rows_affected() == 1)
 }
 
-/// Takes the e-mail, the password and the sessions from an account whose e-mail was never proved.
+/// Takes the e-mail, the password and the sessions from an account whose e-mail was never proved, and its application
+/// out of the admins' list: nobody may be left there to be answered.
 pub(super) async fn dispossess(
     connection: &mut PgConnection,
     user_id: Uuid,
     now: DateTime<Utc>,
 ) -> Result<(), sqlx::Error> {
-    sqlx::query!("UPDATE users SET email = NULL, password_hash = NULL WHERE id = $1", user_id)
-        .execute(&mut *connection)
-        .await?;
+    sqlx::query!(
+        "UPDATE users SET email = NULL, password_hash = NULL,
+             role = CASE status WHEN 'pending' THEN 'buyer' ELSE role END,
+             status = CASE status WHEN 'pending' THEN 'active' ELSE status END
+         WHERE id = $1",
+        user_id
+    )
+    .execute(&mut *connection)
+    .await?;
     sessions::end_all(connection, user_id, now).await
 }
 

@@ -69,7 +69,7 @@ async fn authorize(
         return_to: return_to.as_str(),
         expires_at: now + Duration::seconds(STATE_LIFE_SECONDS),
     };
-    queries::insert_state(&app.pool, &started, now).await?;
+    queries::insert_state(&app.pool, &started).await?;
     let body = AuthorizeResponse { authorize_url, state: secrets.state().to_owned() };
     let cookie = (header::SET_COOKIE, state_cookie(&app, secrets.browser())?);
     Ok(([cookie, no_store()], Json(body)).into_response())

@@ -42,7 +42,10 @@ fn the_linking_policy() {
         (Naver, true, false, Some(local(Buyer, Active, true, false)), Decision::AskToLink),
         (Naver, true, false, Some(local(Buyer, Active, false, false)), Decision::AskToLink),
         (Google, true, false, Some(local(Buyer, Active, false, false)), Decision::Replace(id)),
-        (Google, true, false, Some(local(Influencer, Pending, false, false)), Decision::AskToLink),
+        (Google, true, false, Some(local(Influencer, Pending, false, false)), Decision::Replace(id)),
+        (Google, true, false, Some(local(Buyer, Pending, false, false)), Decision::Replace(id)),
+        (Google, false, false, Some(local(Influencer, Pending, false, false)), Decision::AskToLink),
+        (Google, true, false, Some(local(Influencer, Active, false, false)), Decision::AskToLink),
         (Google, true, false, Some(local(Admin, Active, true, false)), Decision::AskToLink),
         (Google, true, false, Some(local(Buyer, Suspended, true, false)), Decision::Suspended),
         (Apple, true, true, Some(local(Buyer, Active, true, false)), Decision::SignUpWithoutEmail),
@@ -171,4 +174,30 @@ async fn a_session_that_ended_meanwhile_links_and_unlinks_nothing(pool: PgPool) 
     }
     let now = Identity { token_version: 1, ..(*session).clone() };
     assert!(link::link(&app, &now, &kakao).await.is_err(), "suspended and closed");
+}
+
+/// Somebody signed up as an influencer with another's address. Its owner signs in all the same, and nobody is left
+/// among the applications.
+#[sqlx::test(migrations = "../migrations/postgres")]
+async fn an_unproved_application_does_not_keep_the_owner_out(pool: PgPool) {
+    let (app, _) = app_on(pool.clone(), no_database(), None);
+    for (role, email) in [("influencer", "a@gmail.com"), ("buyer", "b@gmail.com")] {
+        let id = Uuid::now_v7();
+        let insert = "INSERT INTO users (id, email, nickname, password_hash, role, status)
+                      VALUES ($1, $2, 'a', 'x', $3::user_role, 'pending')";
+        sqlx::query(insert).bind(id).bind(email).bind(role).execute(&pool).await.unwrap();
+        let mut owner = person(Provider::Google, email, true, false);
+        owner.subject = email.to_owned();
+        let account = link::account(&app, &owner).await.unwrap();
+        assert_ne!(account.id, id);
+        assert_eq!((account.role, account.status), (UserRole::Buyer, UserStatus::Active));
+        let left: (Option<String>, Option<String>, String, String, i32) = sqlx::query_as(
+            "SELECT email, password_hash, role::text, status::text, token_version FROM users WHERE id = $1",
+        )
+        .bind(id)
+        .fetch_one(&pool)
+        .await
+        .unwrap();
+        assert_eq!(left, (None, None, "buyer".to_owned(), "active".to_owned(), 1), "{role}");
+    }
 }

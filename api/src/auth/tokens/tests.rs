@@ -15,7 +15,7 @@ fn now_seconds() -> i64 {
 
 fn good_claims() -> Value {
     let now = now_seconds();
-    json!({"sub": Uuid::nil(), "role": "buyer", "ver": 0, "uca": 5, "iss": ISSUER, "aud": AUDIENCE,
+    json!({"sub": Uuid::nil(), "role": "buyer", "ver": 0, "uca": 5, "sid": Uuid::nil(), "iss": ISSUER, "aud": AUDIENCE,
            "iat": now, "nbf": now, "exp": now + 60})
 }
 
@@ -32,11 +32,13 @@ fn with(key: &str, value: Value) -> String {
 #[test]
 fn what_is_issued_is_accepted() {
     let id = UserId(Uuid::now_v7());
-    let subject = TokenSubject { id, role: UserRole::Admin, token_version: 7, created_at: UnixMillis(1_234) };
+    let session_id = Uuid::now_v7();
+    let created_at = UnixMillis(1_234);
+    let subject = TokenSubject { id, role: UserRole::Admin, token_version: 7, created_at, session_id };
     let token = tokens().issue(&subject, UnixMillis(now_seconds() * 1_000)).unwrap();
     let claims = tokens().verify(&token).unwrap();
     assert_eq!(claims.member(), Member { id, created_at: UnixMillis(1_234) });
-    assert_eq!((claims.ver, claims.role), (7, UserRole::Admin));
+    assert_eq!((claims.ver, claims.role, claims.sid), (7, UserRole::Admin, session_id));
     assert!(tokens().verify(&signed(Algorithm::HS256, SECRET, &good_claims())).is_ok());
 }
 
@@ -68,7 +70,7 @@ fn every_time_and_name_is_checked() {
     ] {
         assert!(tokens().verify(&with(key, value.clone())).is_err(), "{key}: {value}");
     }
-    for key in ["aud", "iss", "nbf", "exp", "sub", "ver", "uca"] {
+    for key in ["aud", "iss", "nbf", "exp", "sub", "ver", "uca", "sid"] {
         let mut claims = good_claims();
         claims.as_object_mut().unwrap().remove(key);
         assert!(tokens().verify(&signed(Algorithm::HS256, SECRET, &claims)).is_err(), "without {key}");

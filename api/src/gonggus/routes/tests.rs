@@ -28,6 +28,7 @@ async fn what_is_stored_is_answered_as_stored(pool: PgPool) {
         status: UserStatus::Active,
         token_version: 0,
         is_verified: false,
+        ended_sessions: Vec::new(),
     });
     let body: GongguCreate = serde_json::from_value(serde_json::json!({
         "title": "공구", "description": "", "original_price": 10_000, "gonggu_price": 9_000,

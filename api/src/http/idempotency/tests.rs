@@ -59,8 +59,8 @@ async fn a_repetition_gets_the_first_answer_for_a_day(pool: PgPool) {
     let next_day = now() + Duration::hours(KEPT_HOURS);
     let renewed = carry_out(&pool, user, "another", "three", next_day).await.unwrap();
     assert_eq!(renewed.body, "\"three\"");
-    assert_eq!(delete_expired(&pool, next_day).await.unwrap(), 1, "the other account's");
-    assert_eq!(delete_expired(&pool, next_day).await.unwrap(), 0);
+    assert_eq!(delete_expired(&pool, next_day, 10).await.unwrap(), 1, "the other account's");
+    assert_eq!(delete_expired(&pool, next_day, 10).await.unwrap(), 0);
 }
 
 #[sqlx::test(migrations = "../migrations/postgres")]

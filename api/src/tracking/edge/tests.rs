@@ -134,7 +134,13 @@ async fn facts_are_taken_down_as_they_came() {
 async fn tokens_identify_and_bad_ones_are_none() {
     let (app, sink) = app(None);
     let id = UserId(Uuid::from_u128(5));
-    let subject = TokenSubject { id, role: UserRole::Buyer, token_version: 0, created_at: UnixMillis(3) };
+    let subject = TokenSubject {
+        id,
+        role: UserRole::Buyer,
+        token_version: 0,
+        created_at: UnixMillis(3),
+        session_id: id.0,
+    };
     let good = tokens().issue(&subject, UnixMillis(chrono::Utc::now().timestamp_millis())).unwrap();
     let bearer = format!("Bearer {good}").into_bytes();
     let cookie = format!("theme=dark; access_token={good}; x=y").into_bytes();

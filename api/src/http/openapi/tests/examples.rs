@@ -24,7 +24,6 @@ const BODIES: &[(&str, Accepts)] = &[
     ("CategoryCreate", |body| crate::categories::check::check(parse_json(body)?).map(drop)),
     ("CategoryUpdate", |body| crate::categories::check::check(parse_json(body)?).map(drop)),
     ("ClickCreate", parses::<crate::tracking::types::ClickCreate>),
-    ("CodeRequest", parses::<crate::auth::types::CodeRequest>),
     ("CouponCreate", |body| crate::coupons::check::check(parse_json(body)?).map(drop)),
     ("CouponUpdate", |body| crate::coupons::check::check(parse_json(body)?).map(drop)),
     ("DeviceCreate", parses::<crate::users::devices::DeviceCreate>),
@@ -43,6 +42,7 @@ const BODIES: &[(&str, Accepts)] = &[
     ("SignupRequest", parses::<crate::auth::types::SignupRequest>),
     ("SocialLoginRequest", parses::<crate::auth::social::types::SocialLoginRequest>),
     ("SubscriptionUpdate", parses::<crate::subscriptions::types::SubscriptionUpdate>),
+    ("VerifyRequest", parses::<crate::auth::types::VerifyRequest>),
     ("UserUpdate", |body| crate::users::check::update(parse_json(body)?).map(drop)),
 ];
 
