@@ -4,6 +4,7 @@
 use super::reader::{self, Reader};
 use ipnet::IpNet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
 use url::Url;
 
 /// The HTTP side.
@@ -22,6 +23,10 @@ pub struct HttpConfig {
     pub frontend_url: Option<Url>,
     /// Only these may say whom they speak for; nobody by default.
     pub trusted_proxies: Vec<IpNet>,
+    /// Connections that one client address may hold; see `http::settings` for the default's reason.
+    pub connections_per_address_max: u32,
+    /// How long a client may take nothing of its answer.
+    pub write_stall_timeout: Duration,
 }
 
 impl HttpConfig {
@@ -40,6 +45,18 @@ impl HttpConfig {
             trusted_proxies: reader.value("TRUSTED_PROXIES", Vec::new(), "10.0.0.0/8,192.168.1.5", |text| {
                 reader::list(text, reader::network)
             }),
+            connections_per_address_max: reader.value(
+                "CONNECTIONS_PER_ADDRESS_MAX",
+                2_048,
+                "2048",
+                reader::whole(1..=1_000_000),
+            ),
+            write_stall_timeout: Duration::from_secs(reader.value(
+                "WRITE_STALL_SECONDS",
+                60,
+                "60",
+                reader::whole(5..=3_600),
+            )),
         }
     }
 
