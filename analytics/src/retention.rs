@@ -4,8 +4,8 @@
 //! A CQL store's rows have times to live and go by themselves; a pass only clears the archive beside it. With
 //! PostgreSQL it is a daily pass in bounded steps: an hour of clicks is masked per statement (found by a block-range index,
 //! since rows lie in the order of time), a month is dropped as a whole table. How far the masking came is
-//! remembered, so that a pass looks at new hours only; two days are looked at again for clicks that were
-//! stored late. Small partitions below that mark are looked at every time: those are where a wrong clock
+//! remembered after a whole pass, so that the next looks at new hours only; two days are looked at again for clicks
+//! that were stored late. Small partitions and the catch-alls are looked at every time: those are where a wrong clock
 //! puts clicks.
 
 use crate::archive::{self, ArchiveError};
@@ -166,12 +166,14 @@ pub(crate) async fn clear_postgres(
 ) -> Result<Cleared, RetentionError> {
     let mut done = Cleared::default();
     for (table, _) in partitions(store).await? {
-        if ends_at(&table).is_some_and(|end| end <= keep_from) && drop_partition(store, &table).await? {
+        if month_of(&table).is_some_and(|month| month.to <= keep_from)
+            && drop_partition(store, &table).await?
+        {
             done.tables_dropped.push(table);
         }
     }
     let mask_before = hour_start(now.plus_millis(-i64::from(config.ip_retention_days) * DAY_MILLIS));
-    done.addresses_masked = mask(store, mask_before).await?;
+    done.addresses_masked = mask(store, mask_before, SMALL_BYTES).await?;
     Ok(done)
 }
 
@@ -186,13 +188,13 @@ async fn partitions(store: &PostgresClickStore) -> Result<Vec<(String, i64)>, sq
     Ok(rows.into_iter().map(|row| (row.table, row.size_bytes)).collect())
 }
 
-/// When the month of a partition ends; `None` for the catch-alls, where only a wrong clock puts clicks:
-/// they are kept for a person to look at.
-fn ends_at(table: &str) -> Option<UnixMillis> {
+/// The month of a partition; `None` for the catch-alls, where only a wrong clock puts clicks: they are kept for a
+/// person to look at.
+fn month_of(table: &str) -> Option<Month> {
     let digits = table.strip_prefix("click_trackings_").filter(|digits| digits.len() == 6)?;
     let month = chrono::NaiveDate::parse_from_str(&format!("{digits}15"), "%Y%m%d").ok()?;
     let middle = UnixMillis::from(month.and_time(chrono::NaiveTime::MIN).and_utc());
-    Some(Month::of(middle)).filter(|month| month.table == table).map(|month| month.to)
+    Some(Month::of(middle)).filter(|month| month.table == table)
 }
 
 /// Detaches and drops; `false` when somebody holds the table: the rest of the pass does not wait for that, and
@@ -224,57 +226,44 @@ async fn detach_and_drop(store: &PostgresClickStore, table: &str) -> Result<(), 
     Ok(())
 }
 
-/// Masks all raw addresses of clicks before `before`.
-async fn mask(store: &PostgresClickStore, before: UnixMillis) -> Result<u64, sqlx::Error> {
+/// Masks all raw addresses of clicks before `before`. Tables of up to `small_bytes` are read whole, and so are the
+/// catch-alls, whose clicks may be of any time; of the others each hour that they can hold and that is not behind the
+/// mark. So the number of steps follows from the tables that there are and not from what a clock says.
+async fn mask(store: &PostgresClickStore, before: UnixMillis, small_bytes: i64) -> Result<u64, sqlx::Error> {
     let progress = sqlx::query_scalar!("SELECT value FROM deployment_facts WHERE name = $1", MASKED_THROUGH)
         .fetch_optional(store.pool())
         .await?
-        .and_then(|value| value.parse().ok().map(UnixMillis));
+        .and_then(|value| value.parse().ok().map(UnixMillis))
+        // A mark that lies ahead was set by a clock that was; what came since was not looked at.
+        .filter(|through| *through <= before);
+    let resume = progress.map_or(UnixMillis::MIN, |through| through.plus_millis(-LATE_MILLIS));
     let mut masked = 0;
-    let resume = progress.map(|through| through.plus_millis(-LATE_MILLIS));
     for (table, size_bytes) in partitions(store).await? {
-        if size_bytes <= SMALL_BYTES {
-            masked += mask_between(store, UnixMillis::MIN, before, Some(&table)).await?;
+        match month_of(&table) {
+            Some(month) if size_bytes > small_bytes => {
+                let (mut from, end) = (month.from.max(resume), month.to.min(before));
+                while from < end {
+                    let to = hour_start(from).plus_millis(HOUR_MILLIS).min(end);
+                    masked += mask_between(store, from, to, &table).await?;
+                    from = to;
+                }
+            }
+            _ => masked += mask_between(store, UnixMillis::MIN, before, &table).await?,
         }
     }
-    let mut from = match resume {
-        Some(from) => from,
-        None => match oldest(store).await? {
-            Some(oldest) => hour_start(oldest),
-            None => before,
-        },
-    };
-    while from < before {
-        let to = from.plus_millis(HOUR_MILLIS).min(before);
-        masked += mask_between(store, from, to, None).await?;
-        remember(store, to.max(progress.unwrap_or(to))).await?;
-        from = to;
-    }
-    remember(store, before.max(progress.unwrap_or(before))).await?;
+    remember(store, before).await?;
     Ok(masked)
-}
-
-/// The oldest click there is outside the catch-alls.
-async fn oldest(store: &PostgresClickStore) -> Result<Option<UnixMillis>, sqlx::Error> {
-    let tables = partitions(store).await?;
-    let Some((table, _)) = tables.iter().find(|(table, _)| ends_at(table).is_some()) else {
-        return Ok(None);
-    };
-    let query = format!("SELECT min(clicked_at) FROM {table}");
-    let oldest: Option<PgMillis> = sqlx::query_scalar(AssertSqlSafe(query)).fetch_one(store.pool()).await?;
-    Ok(oldest.map(|oldest| oldest.0))
 }
 
 async fn mask_between(
     store: &PostgresClickStore,
     from: UnixMillis,
     to: UnixMillis,
-    table: Option<&str>,
+    table: &str,
 ) -> Result<u64, sqlx::Error> {
     let statement = format!(
-        "UPDATE {} SET ip_address = ip_masked
-         WHERE clicked_at >= $1 AND clicked_at < $2 AND ip_address <> ip_masked",
-        table.unwrap_or("click_trackings")
+        "UPDATE {table} SET ip_address = ip_masked
+         WHERE clicked_at >= $1 AND clicked_at < $2 AND ip_address <> ip_masked"
     );
     let done = sqlx::query(AssertSqlSafe(statement))
         .bind(PgMillis(from))

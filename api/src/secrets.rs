@@ -125,6 +125,18 @@ pub fn prepare_data_dir(data_dir: &Path) -> Result<PathBuf, SecretsError> {
         .map_err(|source| SecretsError::Io { action: "make the data folder", path: data_dir.into(), source })
 }
 
+/// Makes a folder for us alone (mode 0700); one that is there already and open to others is closed.
+pub fn private_folder(path: &Path) -> Result<(), SecretsError> {
+    let error = |action| move |source| SecretsError::Io { action, path: path.into(), source };
+    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(error("make the folder"))?;
+    let mode = fs::metadata(path).map_err(error("look at"))?.permissions().mode();
+    if mode & 0o077 != 0 {
+        tracing::warn!(path = %path.display(), "a folder was open to others; closing it");
+        fs::set_permissions(path, Permissions::from_mode(0o700)).map_err(error("close to others"))?;
+    }
+    Ok(())
+}
+
 /// `DATA_DIR/secrets`.
 #[derive(Debug)]
 pub struct SecretsFolder(PathBuf);
@@ -133,10 +145,7 @@ impl SecretsFolder {
     /// Makes the folder if it is missing, and closes it to others.
     pub fn open(data_dir: &Path) -> Result<Self, SecretsError> {
         let path = data_dir.join("secrets");
-        let error =
-            |source| SecretsError::Io { action: "make the folder of secrets", path: path.clone(), source };
-        DirBuilder::new().recursive(true).mode(0o700).create(&path).map_err(error)?;
-        fs::set_permissions(&path, Permissions::from_mode(0o700)).map_err(error)?;
+        private_folder(&path)?;
         Ok(Self(path))
     }
 

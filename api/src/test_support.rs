@@ -127,8 +127,17 @@ pub(crate) fn app(frontend_url: Option<&str>) -> (App, Arc<FakeSink>) {
     app_on(no_database(), no_database(), frontend_url)
 }
 
+/// The same with other settings.
+pub(crate) fn app_with(change: impl FnOnce(&mut HttpSettings)) -> (App, Arc<FakeSink>) {
+    app_of(no_database(), no_database(), change)
+}
+
 /// The same on a database; the links have one of their own.
 pub(crate) fn app_on(pool: PgPool, links_pool: PgPool, frontend_url: Option<&str>) -> (App, Arc<FakeSink>) {
+    app_of(pool, links_pool, |settings| settings.frontend_url = frontend_url.map(|url| url.parse().unwrap()))
+}
+
+fn app_of(pool: PgPool, links_pool: PgPool, change: impl FnOnce(&mut HttpSettings)) -> (App, Arc<FakeSink>) {
     let clock = Arc::new(ManualClock::new(UnixMillis(15)));
     let links = Arc::new(Links::new(LinksDependencies {
         pool: links_pool,
@@ -147,13 +156,14 @@ pub(crate) fn app_on(pool: PgPool, links_pool: PgPool, frontend_url: Option<&str
     links.put_for_tests(link.unwrap());
     let sink = Arc::new(FakeSink::default());
     *sink.clicked_at.lock() = UnixMillis(15);
+    let mut settings = HttpSettings {
+        cors_origins: vec!["https://gonggumoa.kr".to_owned()],
+        trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()],
+        ..HttpSettings::default()
+    };
+    change(&mut settings);
     let app = App::new(AppDependencies {
-        settings: HttpSettings {
-            frontend_url: frontend_url.map(|url| url.parse().unwrap()),
-            cors_origins: vec!["https://gonggumoa.kr".to_owned()],
-            trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()],
-            ..HttpSettings::default()
-        },
+        settings,
         pool,
         sink: sink.clone(),
         links,

@@ -1,5 +1,6 @@
 //! Live figures as server-sent events.
 
+use crate::harness::people::Person;
 use crate::harness::{Api, Gonggu, SHORT, Visitor, shared};
 use reqwest::{Method, Response, StatusCode};
 use serde_json::Value;
@@ -95,4 +96,20 @@ async fn at_most_one_event_a_second() {
         let apart = pair[1] - pair[0];
         assert!(apart >= Duration::from_millis(850), "two events {apart:?} apart");
     }
+}
+
+/// A right that is lost ends what was begun with it, within seconds.
+#[tokio::test]
+async fn a_stream_ends_when_its_viewer_is_suspended() {
+    let shared = shared().await;
+    let admin = shared.admin();
+    let gonggu = admin.open_gonggu().await;
+    let viewer = Person::admin(&shared.deployment).await;
+    let mut events = Events::of(&viewer.api, gonggu).await;
+    events.next().await;
+    let suspend = "UPDATE users SET status = 'suspended' WHERE id = $1";
+    let mut database = shared.deployment.database().await;
+    sqlx::query(suspend).bind(viewer.id).execute(&mut database).await.unwrap();
+    let ended = async { while events.answer.chunk().await.unwrap().is_some() {} };
+    tokio::time::timeout(SHORT, ended).await.expect("the stream goes on");
 }

@@ -80,3 +80,54 @@ async fn without_a_server_mail_is_a_file_for_nobody_else() {
     }
     assert!(!shared.deployment.log_text().contains(&person.email), "the log names an address");
 }
+
+/// A submission server as they are: no word without TLS, no mail without a sign-in.
+#[tokio::test]
+async fn mail_goes_over_tls_and_with_a_sign_in_or_waits() {
+    let mut deployment = Deployment::new();
+    let Some(mut server) = SmtpServer::prepared(deployment.scratch("submission")) else { return };
+    let certificate = server.demand_sign_in();
+    server.start().await;
+    deployment.set("MAIL_FROM", "no-reply@gonggumoa.example");
+    deployment.set("SMTP_URL", &server.url_of("a%20pass%2Fword%3A%201"));
+
+    // a server whose certificate nobody vouches for gets neither the password nor the mail
+    deployment.start().await;
+    let person = Person::new("submitted");
+    sign_up(&crate::harness::Api::new(&deployment), &person).await;
+    waits(
+        &deployment,
+        "SELECT count(*) FROM mails WHERE sent_at IS NULL AND last_problem ILIKE '%certificate%'",
+    )
+    .await;
+    deployment.stop().await;
+
+    // one that refuses the password gets it again: the mail is not to blame
+    deployment.set("SSL_CERT_FILE", &certificate.to_string_lossy()).set("SMTP_URL", &server.url_of("wrong"));
+    deployment.start().await;
+    waits(&deployment, "SELECT count(*) FROM mails WHERE sent_at IS NULL AND last_problem LIKE '%535%'")
+        .await;
+    assert!(letters_in(server.folder(), &person.email).is_empty());
+    deployment.stop().await;
+
+    deployment.set("SMTP_URL", &server.url_of("a%20pass%2Fword%3A%201"));
+    deployment.start().await;
+    let letter = arrived(server.folder(), &person.email, 1).await;
+    assert!(letter.body.contains("공구모아"), "{}", letter.body);
+    deployment.stop().await;
+}
+
+/// Until the only mail was tried in vain for the reason that is asked for, and is not given up.
+async fn waits(deployment: &Deployment, tried: &'static str) {
+    let mut database = deployment.database().await;
+    // due at once, whatever the pause after the last try
+    let due = "WITH due AS (UPDATE mails SET next_try_at = now() WHERE next_try_at > now() RETURNING 1) \
+               SELECT count(*) FROM due";
+    number(&mut database, due).await;
+    eventually("it is tried in vain", LONG, async || match number(&mut database, tried).await {
+        1 => Ok(()),
+        other => Err(format!("{other} were")),
+    })
+    .await;
+    assert_eq!(number(&mut database, "SELECT count(*) FROM mails WHERE failed_at IS NOT NULL").await, 0);
+}

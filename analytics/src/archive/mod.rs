@@ -8,8 +8,8 @@
 //! quarantined positions of a file are known when it is written); a file becomes visible whole or not at
 //! all; a part of the log is released only after its file is durably there. A restart goes on after the
 //! last file; what was gathered and not yet written is read from the log again. Old files go from the
-//! beginning (`expire`); what stays can be verified from its own first file on, but no longer be
-//! replayed, since a replay judges from the first click.
+//! beginning (`expire`); what stays can be verified from its own first file on, and replayed but for its first two
+//! days, whose verdicts are taken over from the store.
 
 mod expire;
 mod file;
@@ -22,7 +22,7 @@ mod write;
 pub use expire::delete_before;
 pub use file::{FileHeader, Place};
 pub use read::{files, read};
-pub use replay::{Compared, Difference, ReplayReport, replay};
+pub use replay::{Beginning, Compared, Difference, ReplayReport, replay};
 pub use write::{ArchiveHandle, spawn};
 
 use gonggumoa_core::judge::RulesError;

@@ -4,8 +4,10 @@
 //! click is judged again, from an empty state, by the archived rules, and the store's clicks, heads and
 //! rollup rows must be the same; any that differs is named.
 //!
-//! Invariants: nothing of the store's is used to judge an archived click; a file that is damaged, out of
-//! order or not the first of its log is an error, never a difference. The store may be ahead of the
+//! Invariants: nothing of the store's is used to judge an archived click; a file that is damaged or out of
+//! order is an error, never a difference. Where the first files were deleted after their time, the verdicts of the
+//! first two days that are left cannot be judged and are taken over ([`beginning`]); the report says from when on what
+//! is compared and judged. The store may be ahead of the
 //! archive by the file that is being gathered: heads and rollups are absolute values, so clicks stored
 //! beyond the archive's end are folded on top, from their rows, and their verdicts are compared as well.
 //! Of those only the verdict is proved, not that the row is the log's.
@@ -18,12 +20,14 @@
 //! Non-goals: gonggus that are in the store and not in the archive; flags and adjustments; clicks that
 //! retention has dropped (they are named as missing).
 
+mod beginning;
 mod compare;
 mod fold;
 mod report;
 #[cfg(test)]
 mod tests;
 
+pub use beginning::Beginning;
 pub use report::{Compared, Difference, ReplayReport};
 
 use super::ArchiveError;
@@ -51,8 +55,13 @@ pub async fn replay<S: ClickStore + ClickQueries + ?Sized>(
 ) -> Result<ReplayReport, ArchiveError> {
     let mut digests = HourDigests::default();
     let mut folded = Fold::new(objects.clone(), partition);
-    folded.run(None, |judged| digests.add(judged)).await?;
-    let mut report = ReplayReport { through: folded.through, clicks: folded.clicks, ..Default::default() };
+    folded.run(store, None, |judged| digests.add(judged)).await?;
+    let mut report = ReplayReport {
+        through: folded.through,
+        clicks: folded.clicks,
+        beginning: folded.beginning,
+        ..Default::default()
+    };
 
     let mut gonggus: Vec<GongguId> = folded.states.keys().copied().collect();
     gonggus.sort_unstable();
@@ -64,6 +73,7 @@ pub async fn replay<S: ClickStore + ClickQueries + ?Sized>(
         let mut comparison = Comparison::new(store, &mut folded, &mut report, *state);
         hours.extend(comparison.run(&expected).await?);
     }
+    report.believed = folded.believed;
     name_clicks(objects, store, partition, &mut report, hours).await?;
     Ok(report)
 }
@@ -95,9 +105,10 @@ async fn name_clicks<S: ClickQueries + ?Sized>(
             clicks.insert(judged.position, judged.clone());
         }
     };
-    again.run(Some(&gonggus), gather).await?;
+    again.run(store, Some(&gonggus), gather).await?;
     // The archive may have grown meanwhile; what is beyond the first fold was not compared.
     let through = report.through.unwrap_or_default();
+    let begin = report.beginning.map_or(Position(0), |beginning| beginning.position);
     for ((gonggu_id, at), mut expected) in named {
         expected.retain(|position, _| *position <= through);
         let mut after = None;
@@ -105,7 +116,7 @@ async fn name_clicks<S: ClickQueries + ?Sized>(
             let page = store.clicks(gonggu_id, at, at.plus_millis(HOUR_MILLIS), after, PAGE_CLICKS).await?;
             after = page.last().map(|judged| (judged.click.clicked_at, judged.position));
             let full = page.len() == PAGE_CLICKS;
-            for found in page.into_iter().filter(|judged| judged.position <= through) {
+            for found in page.into_iter().filter(|judged| (begin..=through).contains(&judged.position)) {
                 report.compare_click(gonggu_id, expected.remove(&found.position).as_ref(), Some(&found));
             }
             if !full {

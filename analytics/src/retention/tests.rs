@@ -71,3 +71,31 @@ async fn a_clock_set_forwards_deletes_nothing() {
     assert!(done.tables_dropped.is_empty(), "{:?}", done.tables_dropped);
     subject.close().await;
 }
+
+/// Of large tables each hour is looked at; that must not depend on what the clock says, nor on the first table.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn masking_takes_as_many_steps_as_there_are_tables() {
+    let Some(subject) = TestStore::open().await else { return };
+    let (mut writer, gonggu_id) = (Writer::new(0), fixture::gonggu());
+    let days = |days: i64| START.plus_millis(-days * DAY_MILLIS);
+    let times = [days(200), days(150), days(100), START];
+    let clicks: Vec<JudgedClick> = times.iter().map(|at| writer.click(gonggu_id, *at)).collect();
+    subject.store.store(&writer.batch(clicks)).await.unwrap();
+    let first = Month::of(days(200)).table;
+    sqlx::query(AssertSqlSafe(format!("TRUNCATE {first}"))).execute(subject.store.pool()).await.unwrap();
+    // no table is small; the first one is empty
+    assert_eq!(mask(&subject.store, days(90), 0).await.unwrap(), 2);
+    assert_eq!(mask(&subject.store, days(90), 0).await.unwrap(), 0);
+
+    let hours = 100_000 * 24;
+    let ahead = mask(&subject.store, START.plus_millis(hours * HOUR_MILLIS), 0);
+    let masked =
+        tokio::time::timeout(Duration::from_secs(60), ahead).await.expect("it walks through empty years");
+    assert_eq!(masked.unwrap(), 1);
+
+    // The clock is right again: what came meanwhile is not taken for done.
+    let click = writer.click(gonggu_id, START);
+    subject.store.store(&writer.batch(vec![click])).await.unwrap();
+    assert_eq!(mask(&subject.store, START.plus_millis(HOUR_MILLIS), 0).await.unwrap(), 1);
+    subject.close().await;
+}

@@ -18,8 +18,6 @@ use gonggumoa_core::live::MemoryCounters;
 use parking_lot::Mutex;
 use sqlx::PgPool;
 use std::collections::BTreeMap;
-use std::fs::DirBuilder;
-use std::os::unix::fs::DirBuilderExt;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
@@ -270,7 +268,7 @@ impl Starting {
             retired: watch::channel(Arc::default()).1,
         };
         // It holds masked addresses, agents and account ids: nobody else's to read.
-        DirBuilder::new().recursive(true).mode(0o700).create(&self.archive_dir)?;
+        crate::secrets::private_folder(&self.archive_dir)?;
         let objects = archive::local_folder(&self.archive_dir)?;
         let archive = archive::spawn(
             ArchiveConfig::default(),

@@ -160,10 +160,13 @@ async fn serve_until_stopped(config: Config) -> anyhow::Result<()> {
 }
 
 fn open_journal(config: &Config, data_dir: &Path) -> anyhow::Result<Journal> {
+    let folder = data_dir.join("journal");
+    // It holds raw addresses, agents and account ids: nobody else's to read.
+    secrets::private_folder(&folder)?;
     let settings = JournalConfig {
         max_bytes: config.journal.max_bytes,
         disk_reserve_bytes: config.journal.reserve_bytes,
-        ..JournalConfig::new(data_dir.join("journal"))
+        ..JournalConfig::new(folder)
     };
     let started = Instant::now();
     let journal = Journal::open(settings, Arc::new(SystemClock), Arc::new(RealIo))?;
@@ -329,6 +332,8 @@ fn http_settings(config: &Config, listener: &std::net::TcpListener) -> HttpSetti
         trusted_proxies: config.http.trusted_proxies.clone(),
         cookie_secure: config.http.cookie_secure(),
         catalog_cache_millis: config.http.catalog_cache_millis,
+        connections_per_address_max: config.http.connections_per_address_max,
+        write_stall_timeout: config.http.write_stall_timeout,
         access_token_minutes: u32::try_from(config.tokens.access_token_life.as_secs() / 60)
             .unwrap_or(defaults.access_token_minutes),
         refresh_token_days: u32::try_from(config.tokens.refresh_token_life.as_secs() / 86_400)

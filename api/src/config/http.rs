@@ -4,6 +4,7 @@
 use super::reader::{self, Reader};
 use ipnet::IpNet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
 use url::Url;
 
 /// The HTTP side.
@@ -25,6 +26,10 @@ pub struct HttpConfig {
     /// How long lists and details of the catalog are told again without asking the database; 0: not at all. A
     /// second: openings and closings are told to the second.
     pub catalog_cache_millis: u32,
+    /// Connections that one client address may hold; see `http::settings` for the default's reason.
+    pub connections_per_address_max: u32,
+    /// How long a client may take nothing of its answer.
+    pub write_stall_timeout: Duration,
 }
 
 impl HttpConfig {
@@ -49,6 +54,18 @@ impl HttpConfig {
                 "1000",
                 reader::whole(0..=10_000),
             ),
+            connections_per_address_max: reader.value(
+                "CONNECTIONS_PER_ADDRESS_MAX",
+                2_048,
+                "2048",
+                reader::whole(1..=1_000_000),
+            ),
+            write_stall_timeout: Duration::from_secs(reader.value(
+                "WRITE_STALL_SECONDS",
+                60,
+                "60",
+                reader::whole(5..=3_600),
+            )),
         }
     }
 

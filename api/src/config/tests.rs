@@ -81,6 +81,8 @@ fn each_bad_value_is_explained() {
         ("FRONTEND_URL", "https://a:b@c.example", "must not hold a user name or password"),
         ("TRUSTED_PROXIES", "10.0.0.0/8,proxy", "has bad entries: \"proxy\" is neither an address nor"),
         ("CATALOG_CACHE_MILLIS", "10001", "must be from 0 to 10000"),
+        ("CONNECTIONS_PER_ADDRESS_MAX", "0", "must be from 1 to 1000000"),
+        ("WRITE_STALL_SECONDS", "1", "must be from 5 to 3600"),
         ("JWT_ALGORITHM", "RS256", "must be HS256, HS384 or HS512"),
         ("ACCESS_TOKEN_EXPIRE_MINUTES", "-1", "is not a whole number from 1 to 1440"),
         ("REFRESH_TOKEN_EXPIRE_DAYS", "31", "must be from 1 to 30"),

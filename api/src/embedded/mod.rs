@@ -12,7 +12,7 @@
 //!                      │no: clear what is left ─▶ spawn ────────▲              │ died: again
 //! ```
 //!
-//! Invariants: one process owns the cluster (`DATA_DIR/postgres.lock`); others may only join it; the socket
+//! Invariants: one process owns the cluster; others may only join it, and the last one stops it ([`sharing`]); the socket
 //! lies in the cluster's folder (mode 0700), which is the whole access control; nothing listens on TCP. A
 //! server that dies is started again with growing pauses, since the journal goes on without it. Dropping
 //! the handle without [`EmbeddedPostgres::stop`] leaves the server running; the next start takes it over.
@@ -25,6 +25,7 @@ mod binaries;
 mod cluster;
 mod error;
 mod process;
+mod sharing;
 
 pub use error::EmbeddedError;
 
@@ -33,11 +34,12 @@ use cluster::{Cluster, DATABASE_NAME, Reach};
 use error::io_error;
 use process::{Server, ServerLog};
 use rustix::process::Pid;
+use sharing::Joined;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use sqlx::{ConnectOptions, Connection};
 use std::collections::HashSet;
-use std::fs::{File, OpenOptions, TryLockError};
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, watch};
@@ -78,23 +80,22 @@ pub struct EmbeddedPostgres {
     stopping: CancellationToken,
     /// `None` in a process that only joined, and after the stop.
     supervisor: Mutex<Option<JoinHandle<Result<(), EmbeddedError>>>>,
+    /// `None` in the owner, and after the stop.
+    joined: Mutex<Option<Joined>>,
     /// Keeps a short name of the socket's folder alive.
     _socket_folder: Arc<Reach>,
 }
 
 /// Starts the cluster, or takes over the one that a killed process left, and owns it from now on.
 pub async fn start(config: EmbeddedConfig) -> Result<EmbeddedPostgres, EmbeddedError> {
-    let lock =
-        lock(&config.data_dir)?.ok_or_else(|| EmbeddedError::InUse { path: config.data_dir.clone() })?;
+    let lock = sharing::own(&config.data_dir)?
+        .ok_or_else(|| EmbeddedError::InUse { path: config.data_dir.clone() })?;
     start_locked(&config, lock).await
 }
 
 /// For commands beside a running server: joins the cluster if another process owns it, else owns it.
 pub async fn start_or_join(config: EmbeddedConfig) -> Result<EmbeddedPostgres, EmbeddedError> {
-    match lock(&config.data_dir)? {
-        Some(lock) => start_locked(&config, lock).await,
-        None => join(&config).await,
-    }
+    sharing::start_or_join(&config).await
 }
 
 impl EmbeddedPostgres {
@@ -108,9 +109,23 @@ impl EmbeddedPostgres {
         *self.server_pid.borrow()
     }
 
-    /// Ends the server if this process owns it. Close the pools before: their sessions are cut. A second
-    /// call does nothing.
+    fn joined(options: PgConnectOptions, socket_folder: Arc<Reach>, joined: Joined) -> Self {
+        Self {
+            options,
+            server_pid: watch::channel(None).1,
+            stopping: CancellationToken::new(),
+            supervisor: Mutex::new(None),
+            joined: Mutex::new(Some(joined)),
+            _socket_folder: socket_folder,
+        }
+    }
+
+    /// Ends the server, unless another process owns or uses it. Close the pools before: their sessions are cut. A
+    /// second call does nothing.
     pub async fn stop(&self) -> Result<(), EmbeddedError> {
+        if let Some(joined) = self.joined.lock().await.take() {
+            return joined.leave().await;
+        }
         let Some(supervisor) = self.supervisor.lock().await.take() else { return Ok(()) };
         self.stopping.cancel();
         match supervisor.await {
@@ -120,22 +135,6 @@ impl EmbeddedPostgres {
                 Err(EmbeddedError::Io { action: "supervise", path: "postgres".into(), source })
             }
         }
-    }
-}
-
-/// The lock lives as long as the file is open: a killed process holds nothing.
-fn lock(data_dir: &Path) -> Result<Option<File>, EmbeddedError> {
-    let path = data_dir.join("postgres.lock");
-    let file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path)
-        .map_err(io_error("open", &path))?;
-    match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
-        Err(TryLockError::WouldBlock) => Ok(None),
-        Err(TryLockError::Error(error)) => Err(io_error("lock", &path)(error)),
     }
 }
 
@@ -149,7 +148,8 @@ struct Manager {
     server_pid: watch::Sender<Option<i32>>,
     /// Sessions that have stepped back already.
     tended: HashSet<Pid>,
-    _lock: File,
+    data_dir: PathBuf,
+    lock: File,
     _socket_folder: Arc<Reach>,
 }
 
@@ -179,7 +179,8 @@ async fn start_locked(config: &EmbeddedConfig, lock: File) -> Result<EmbeddedPos
         cluster,
         server_pid,
         tended: HashSet::new(),
-        _lock: lock,
+        data_dir: config.data_dir.clone(),
+        lock,
         _socket_folder: Arc::clone(&socket_folder),
     };
     let (server, log) = manager.bring_up().await?;
@@ -190,29 +191,7 @@ async fn start_locked(config: &EmbeddedConfig, lock: File) -> Result<EmbeddedPos
         server_pid: server_pid_seen,
         stopping,
         supervisor: Mutex::new(Some(supervisor)),
-        _socket_folder: socket_folder,
-    })
-}
-
-async fn join(config: &EmbeddedConfig) -> Result<EmbeddedPostgres, EmbeddedError> {
-    let path = config.data_dir.join("postgres");
-    let account = account::Account { uid: 0, gid: 0, step_down: false };
-    let binaries = binaries::Binaries { major: 0, folder: PathBuf::new() };
-    let socket_folder = Arc::new(Cluster { path, account, binaries }.socket_folder()?);
-    let options = options(&socket_folder).database(DATABASE_NAME);
-    let begin = Instant::now();
-    // The owner may be in the middle of its own start.
-    while let Err(error) = ping(&options).await {
-        if begin.elapsed() > START_TIMEOUT {
-            return Err(error.into());
-        }
-        tokio::time::sleep(process::POLL_INTERVAL).await;
-    }
-    Ok(EmbeddedPostgres {
-        options,
-        server_pid: watch::channel(None).1,
-        stopping: CancellationToken::new(),
-        supervisor: Mutex::new(None),
+        joined: Mutex::new(None),
         _socket_folder: socket_folder,
     })
 }
@@ -316,10 +295,7 @@ impl Manager {
             tokio::select! {
                 biased;
                 () = stopping.cancelled() => {
-                    tracing::info!("stopping PostgreSQL");
-                    let result = server.stop(&self.cluster, self.stop_timeout, &log).await;
-                    self.server_pid.send_replace(None);
-                    return result;
+                    return self.end(server, &log).await;
                 }
                 () = tokio::time::sleep(TEND_INTERVAL) => {}
             }
@@ -333,6 +309,20 @@ impl Manager {
             }
             self.tend(&server);
         }
+    }
+
+    /// Stops the server; one that others use is left to them.
+    async fn end(self, mut server: Server, log: &ServerLog) -> Result<(), EmbeddedError> {
+        if let Some(_alone) = sharing::alone(&self.data_dir)? {
+            tracing::info!("stopping PostgreSQL");
+            let result = server.stop(&self.cluster, self.stop_timeout, log).await;
+            self.server_pid.send_replace(None);
+            return result;
+        }
+        tracing::info!("PostgreSQL goes on for a command that uses it");
+        self.server_pid.send_replace(None);
+        drop(self.lock);
+        sharing::turn_off_if_last(&self.data_dir, self.stop_timeout).await
     }
 
     /// Until it runs again, or `None` when we are told to stop.

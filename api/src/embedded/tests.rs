@@ -215,3 +215,58 @@ async fn sessions_step_back_too() {
     connection.close().await.unwrap();
     postgres.stop().await.unwrap();
 }
+
+/// Two commands, again and again: one begins at every moment of the other's end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_that_begins_while_another_ends_is_served() {
+    let folder = Folder::new("data");
+    let first = start_or_join(folder.config()).await.unwrap();
+    let mut running = first;
+    for round in 0..12u32 {
+        let config = folder.config();
+        let next = tokio::spawn(async move {
+            for _ in 0..round * 40 {
+                tokio::task::yield_now().await;
+            }
+            let next = start_or_join(config).await.unwrap();
+            assert_eq!(ask(&next, "SELECT 'answers'::text").await, "answers");
+            // a session that lasts is not cut by the other's end
+            let mut session = next.connect_options().connect().await.unwrap();
+            let slow: String = sqlx::query_scalar("SELECT 'whole' FROM pg_sleep(0.2)")
+                .fetch_one(&mut session)
+                .await
+                .unwrap();
+            assert_eq!(slow, "whole");
+            next
+        });
+        for _ in 0..(12 - round) * 40 {
+            tokio::task::yield_now().await;
+        }
+        running.stop().await.unwrap();
+        let next = tokio::time::timeout(Duration::from_secs(40), next).await;
+        running = next.expect("the second one hangs").unwrap();
+    }
+    running.stop().await.unwrap();
+    assert!(folder.pid_in_file().is_none(), "the last one stops it");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_server_goes_with_the_last_of_those_who_use_it() {
+    let folder = Folder::new("data");
+    let owner = start(folder.config()).await.unwrap();
+    let mut users = Vec::new();
+    for _ in 0..3 {
+        users.push(start_or_join(folder.config()).await.unwrap());
+    }
+    let pid = folder.pid_in_file().unwrap();
+    owner.stop().await.unwrap();
+    assert_eq!(ask(&users[0], "SELECT 'still there'::text").await, "still there");
+    // whoever starts now takes the same one over, and leaves it as it was
+    let again = start(folder.config()).await.unwrap();
+    assert_eq!(folder.pid_in_file(), Some(pid));
+    again.stop().await.unwrap();
+    assert!(alive(pid));
+    let stops = users.iter().map(EmbeddedPostgres::stop);
+    futures::future::try_join_all(stops).await.unwrap();
+    assert!(folder.pid_in_file().is_none());
+}

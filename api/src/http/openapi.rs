@@ -11,7 +11,7 @@ use crate::{subscriptions, tracking, users};
 use axum::extract::DefaultBodyLimit;
 use axum::response::Response;
 use axum::{Json, Router};
-use http::{HeaderValue, header};
+use http::{HeaderValue, StatusCode, header};
 use serde_json::Value;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
@@ -144,6 +144,8 @@ pub fn router(app: &App, more: Router<App>) -> Router {
         .layer(axum::middleware::map_response(only_our_own));
     api.merge(more)
         .merge(docs)
+        // a page for people, like those it leads to: not part of the described API
+        .route("/", axum::routing::get((StatusCode::FOUND, [(header::LOCATION, "/docs")])))
         .route("/go/{gonggu_id}", axum::routing::get(tracking::routes::go))
         .route(DOCUMENT, axum::routing::get(move || std::future::ready(Json(documented.clone()))))
         .fallback(middleware::no_route)

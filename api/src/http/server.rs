@@ -5,12 +5,16 @@
 //! (see `workers`); a connection that brings nothing but redirects does not even meet the HTTP library (see
 //! `direct`). Both HTTP/1.1 and HTTP/2 (prior knowledge) are spoken.
 //!
+//! What a connection may cost is bounded: how many there are, how many one address holds, how long one is quiet, and
+//! how long a client may take nothing of its answer. The last is seen by the pieces in which a body is handed over,
+//! so pieces and the kernel's buffer are small enough for some 3 KB a second to count as progress within a minute.
+//!
 //! Shutdown, in this order: no new connections, live streams end, kept-alive connections are told to
 //! close (idle ones at once, busy ones after their answer), and at the deadline the rest is dropped.
 
 use crate::app::App;
 use crate::http::address::Peer;
-use crate::http::connection::{Connection, Connections, Patience, RequestGuard, Told};
+use crate::http::connection::{BodyGuard, Connection, Connections, Patience, Quota, RequestGuard, Told};
 use crate::http::direct::{Direct, Ended};
 use crate::http::error::ApiError;
 use crate::http::request_id::REQUEST_ID;
@@ -22,6 +26,7 @@ use axum::body::Body;
 use axum::response::IntoResponse;
 use bytes::Bytes;
 use gonggumoa_core::click::ClickMethod;
+use gonggumoa_core::visitor::normalise;
 use http::{Method, Request, Response};
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use hyper::service::service_fn;
@@ -42,8 +47,16 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tower::ServiceExt;
 
-/// How often quiet connections are looked for.
+/// How often quiet connections are looked for; more often where one's patience is shorter.
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
+/// Bytes of a body handed over at once.
+const PIECE_BYTES: usize = 32 * 1024;
+/// What the kernel holds of an answer that the client has not taken (it doubles this for its own bookkeeping, and
+/// asks for more when a third is free). Left to itself it takes up to 4 MB, which a slow client needs a quarter of an
+/// hour for and 16,384 clients that read nothing no machine has. Enough for 2 MB a second over 200 ms.
+const SEND_BUFFER_BYTES: usize = 256 * 1024;
+/// Counts what was over an address's limit.
+const REFUSED: &str = "http_connections_refused_total";
 /// After a failed accept (out of descriptors) others get time to close theirs.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -60,7 +73,13 @@ pub async fn serve(
     let tasks = TaskTracker::new();
     let door = Arc::new(Semaphore::new(app.settings.connections_max));
     let builder = Arc::new(builder(&app));
-    let sweeper = tokio::spawn(sweep(Arc::clone(&connections), patience(&app), shutdown.clone()));
+    let sweeper = tokio::spawn(sweep(Arc::clone(&connections), app.clone(), shutdown.clone()));
+    // Each connection inherits it.
+    if let Err(error) = rustix::net::sockopt::set_socket_send_buffer_size(&listener, SEND_BUFFER_BYTES) {
+        tracing::warn!(error = %error, "the send buffer cannot be bounded; slow readers are noticed later");
+    }
+    metrics::describe_counter!(REFUSED, "Connections closed at once: their address held enough");
+    let refused = metrics::counter!(REFUSED);
     loop {
         let accepted = tokio::select! {
             biased;
@@ -68,7 +87,10 @@ pub async fn serve(
             accepted = accept(&listener, &door) => accepted,
         };
         let Some((stream, peer, permit)) = accepted else { continue };
-        let (connection, open) = connections.open();
+        let Some((connection, open)) = connections.open(quota(&app, peer)) else {
+            refused.increment(1);
+            continue;
+        };
         let aside = Handle::current();
         let context = Arc::new(Serving { app: app.clone(), router: router.clone(), aside, peer, connection });
         let builder = Arc::clone(&builder);
@@ -96,12 +118,21 @@ pub async fn serve(
     Ok(())
 }
 
-fn patience(app: &App) -> Patience {
-    let sweeps = |time: Duration| time.as_secs().div_ceil(SWEEP_EVERY.as_secs()) as u32;
-    Patience {
-        silent_sweeps: sweeps(app.settings.header_read_timeout),
-        idle_sweeps: sweeps(app.settings.idle_timeout),
-    }
+/// What an address may hold; no limit for a trusted proxy, behind whose address stand many.
+fn quota(app: &App, peer: IpAddr) -> Option<Quota> {
+    let max = app.settings.connections_per_address_max;
+    (!app.proxies.trusts(peer.to_canonical())).then(|| Quota { address: normalise(peer), max })
+}
+
+/// How often to look, and how often in vain.
+fn patience(app: &App) -> (Duration, Patience) {
+    let settings = &app.settings;
+    let times = [settings.header_read_timeout, settings.idle_timeout, settings.write_stall_timeout];
+    let every = times.into_iter().fold(SWEEP_EVERY, Duration::min).max(Duration::from_millis(50));
+    let sweeps =
+        |time: Duration| u32::try_from(time.as_millis().div_ceil(every.as_millis())).unwrap_or(u32::MAX);
+    let [silent_sweeps, idle_sweeps, stalled_sweeps] = times.map(sweeps);
+    (every, Patience { silent_sweeps, idle_sweeps, stalled_sweeps })
 }
 
 fn builder(app: &App) -> auto::Builder<TokioExecutor> {
@@ -137,11 +168,12 @@ async fn accept(listener: &TcpListener, door: &Arc<Semaphore>) -> Option<Accepte
     }
 }
 
-async fn sweep(connections: Arc<Connections>, patience: Patience, shutdown: CancellationToken) {
+async fn sweep(connections: Arc<Connections>, app: App, shutdown: CancellationToken) {
+    let (every, patience) = patience(&app);
     loop {
         tokio::select! {
             () = shutdown.cancelled() => return,
-            () = tokio::time::sleep(SWEEP_EVERY) => connections.sweep(patience),
+            () = tokio::time::sleep(every) => connections.sweep(patience),
         }
     }
 }
@@ -241,12 +273,16 @@ async fn route(
         Ok(Ok(response)) => response,
         Err(error) => ApiError::internal(error).into_response(),
     };
-    Ok(response.map(|body| Body::new(Guarded { body, _guard: guard })))
+    let progress = context.connection.body();
+    Ok(response.map(|body| Body::new(Guarded { body, rest: Bytes::new(), progress, _guard: guard })))
 }
 
-/// A body that keeps its connection busy until it is sent or dropped.
+/// A body that keeps its connection busy until it is sent or dropped, handed over in small pieces.
 struct Guarded {
     body: Body,
+    /// What is left of a piece that was too large.
+    rest: Bytes,
+    progress: BodyGuard,
     _guard: RequestGuard,
 }
 
@@ -258,15 +294,34 @@ impl HttpBody for Guarded {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
+        self.progress.asked();
+        if self.rest.is_empty() {
+            match std::task::ready!(Pin::new(&mut self.body).poll_frame(context)) {
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) => self.rest = data,
+                    Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
+                },
+                end => return Poll::Ready(end),
+            }
+        }
+        let length = self.rest.len().min(PIECE_BYTES);
+        let piece = self.rest.split_to(length);
+        self.progress.given();
+        Poll::Ready(Some(Ok(Frame::data(piece))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.rest.is_empty() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        let (rest, body) = (self.rest.len() as u64, self.body.size_hint());
+        let mut hint = SizeHint::new();
+        hint.set_lower(body.lower().saturating_add(rest));
+        if let Some(upper) = body.upper() {
+            hint.set_upper(upper.saturating_add(rest));
+        }
+        hint
     }
 }
 

@@ -50,10 +50,18 @@ pub struct HttpSettings {
     pub handler_timeout: Duration,
     /// Open connections; further ones wait in the kernel's queue. Bounds memory at the door.
     pub connections_max: usize,
+    /// Of these, how many one client address (IPv6: its /64) may hold; further ones are closed at once. Trusted
+    /// proxies are exempt: behind their address stand many. 2,048: a carrier's NAT puts hundreds to some
+    /// thousands of people behind one address, of whom in the 75 s that an idle connection stays open only a
+    /// part comes here; and an eighth of all, so that one address alone never fills the house.
+    pub connections_per_address_max: u32,
     /// A connection that brought no request for this long is closed (slow senders hold nothing).
     pub header_read_timeout: Duration,
     /// A kept-alive connection without a request for this long is closed.
     pub idle_timeout: Duration,
+    /// A connection on whose answer the client takes nothing for this long is closed. 60 s: longer than a phone
+    /// takes through a tunnel, and what waits holds a place, buffers and perhaps a database session.
+    pub write_stall_timeout: Duration,
     /// All headers of a request together; two of 16 KB must fit.
     pub headers_max_bytes: usize,
     /// Least time between two live events.
@@ -93,8 +101,10 @@ impl Default for HttpSettings {
             body_max_bytes: 256 * 1024,
             handler_timeout: Duration::from_secs(30),
             connections_max: 16_384,
+            connections_per_address_max: 2_048,
             header_read_timeout: Duration::from_secs(15),
             idle_timeout: Duration::from_secs(75),
+            write_stall_timeout: Duration::from_secs(60),
             headers_max_bytes: 128 * 1024,
             live_interval: Duration::from_secs(1),
             live_heartbeat: Duration::from_secs(15),

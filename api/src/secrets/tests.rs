@@ -55,6 +55,19 @@ fn an_open_key_is_closed() {
 }
 
 #[test]
+fn a_folder_is_made_closed_and_an_open_one_is_closed() {
+    let data = tempfile::tempdir().unwrap();
+    let journal = data.path().join("journal");
+    private_folder(&journal).unwrap();
+    assert_eq!(mode(&journal), 0o700);
+    // what an earlier start with a usual umask left
+    fs::write(journal.join("kept"), "kept").unwrap();
+    fs::set_permissions(&journal, Permissions::from_mode(0o755)).unwrap();
+    private_folder(&journal).unwrap();
+    assert_eq!((mode(&journal), fs::read(journal.join("kept")).unwrap()), (0o700, b"kept".to_vec()));
+}
+
+#[test]
 fn an_existing_secret_is_never_written_over() {
     let folder = tempfile::tempdir().unwrap();
     let secrets = SecretsFolder::open(folder.path()).unwrap();

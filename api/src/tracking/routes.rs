@@ -127,7 +127,8 @@ async fn stats_live(
 ) -> Result<Response, ApiError> {
     let (gonggu_id, owned) = visible(&app, &user, &id).await?;
     let keep_alive = KeepAlive::new().interval(app.settings.live_heartbeat);
-    let events = live::events(app, gonggu_id, owned.created_at).await;
+    let viewer = live::Viewer { identity: user.0, owner: owned.owner_id };
+    let events = live::events(app, viewer, gonggu_id, owned.created_at).await;
     let mut response = Sse::new(events).keep_alive(keep_alive).into_response();
     // a buffering proxy would hold events back
     response.headers_mut().insert("x-accel-buffering", HeaderValue::from_static("no"));

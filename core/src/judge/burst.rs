@@ -135,18 +135,11 @@ impl Bursts {
         who: &Burster,
         now: UnixMillis,
     ) -> Tallied {
-        let slot = self.slot(index, limit.scope);
-        let count = slot.decide(limit, who, now);
-        let reached = slot.enter(limit, who, count, now);
-        let number = match count {
-            BurstCount::None => return Tallied { count, over: None },
-            BurstCount::Click => limit.limit,
-            BurstCount::MemberFirst => limit.member_limit,
-        };
-        Tallied { count, over: (reached >= number).then_some(number) }
+        let count = self.slot(index, limit.scope).decide(limit, who, now);
+        Tallied { count, over: self.recount(index, limit, who, count, now) }
     }
 
-    /// Enters a stored click as it was counted then.
+    /// Enters a stored click as it was counted then; the number that is reached, if one is.
     pub(super) fn recount(
         &mut self,
         index: usize,
@@ -154,8 +147,14 @@ impl Bursts {
         who: &Burster,
         count: BurstCount,
         at: UnixMillis,
-    ) {
-        self.slot(index, limit.scope).enter(limit, who, count, at);
+    ) -> Option<u32> {
+        let reached = self.slot(index, limit.scope).enter(limit, who, count, at);
+        let number = match count {
+            BurstCount::None => return None,
+            BurstCount::Click => limit.limit,
+            BurstCount::MemberFirst => limit.member_limit,
+        };
+        (reached >= number).then_some(number)
     }
 
     /// Lets everything leave that no longer counts.

@@ -105,6 +105,25 @@ impl Flags {
         open.flag.id
     }
 
+    /// Holds a click under the flag that it was held under.
+    pub(super) fn hold_again(
+        &mut self,
+        held: &Held<'_>,
+        index: u8,
+        limit: &BurstLimit,
+        number: u32,
+        id: FlagId,
+    ) {
+        let mut fresh = held.new_flag(limit.scope, index, limit.window_millis, number);
+        fresh.id = id;
+        let open =
+            self.open.entry(key_of(&fresh)).or_insert_with(|| Open { flag: fresh.clone(), changed: false });
+        if open.flag.id != id {
+            open.flag = fresh;
+        }
+        held.enter(&mut open.flag);
+    }
+
     /// The flag of its own that a quarantined click gets.
     pub(super) fn quarantine(&mut self, held: &Held<'_>) -> FlagId {
         let mut flag = held.new_flag(LimitScope::Address, QUARANTINE_LIMIT_INDEX, 0, 0);

@@ -205,6 +205,11 @@ impl GongguState {
         self.head.applied_through
     }
 
+    /// The last `judged_at`; the windows run from it.
+    pub fn last_judged_at(&self) -> UnixMillis {
+        self.head.last_judged_at
+    }
+
     /// Totals by verdict.
     pub fn counts(&self) -> &Counts {
         &self.head.counts

@@ -7,7 +7,7 @@ use gonggumoa_core::click::JudgedClick;
 use gonggumoa_core::clock::UnixMillis;
 use gonggumoa_core::ids::{GongguId, Position};
 use gonggumoa_core::judge::GongguState;
-use gonggumoa_core::judge::totals::{GongguHead, Rollup, RollupKey, RollupLevel};
+use gonggumoa_core::judge::totals::{Counts, GongguHead, Rollup, RollupKey, RollupLevel};
 use gonggumoa_core::store::{ClickQueries, ClickStore};
 use std::collections::BTreeMap;
 
@@ -53,11 +53,12 @@ impl<'a, S: ClickStore + ClickQueries + ?Sized> Comparison<'a, S> {
             rows.extend(changes.rollups.into_iter().map(|row| (row.key, row)));
             let mut found = ReplayReport::default();
             self.compare_rows(&rows, &mut found).await?;
+            let expected_head = self.whole_head(changes.head, &rows).await?;
             if self.head(gonggu_id).await? != stored.head {
                 continue;
             }
             self.report.absorb(found);
-            self.report.compare_head(&changes.head, stored.head.as_ref());
+            self.report.compare_head(&expected_head, stored.head.as_ref());
             let mut hours: Vec<UnixMillis> = expected.keys().chain(stored.digests.keys()).copied().collect();
             hours.sort_unstable();
             hours.dedup();
@@ -77,6 +78,7 @@ impl<'a, S: ClickStore + ClickQueries + ?Sized> Comparison<'a, S> {
         let gonggu_id = self.state.gonggu_id();
         let head = self.head(gonggu_id).await?;
         let end = self.fold.through.unwrap_or_default();
+        let begin = self.fold.beginning.map_or(Position(0), |beginning| beginning.position);
         // Without a head nothing was applied; rows up to the archive's end are looked for all the same.
         let applied = head.as_ref().map_or(Position(0), |head| head.applied_through);
         let (mut digests, mut beyond) = (HourDigests::default(), Vec::new());
@@ -86,7 +88,7 @@ impl<'a, S: ClickStore + ClickQueries + ?Sized> Comparison<'a, S> {
                 self.store.clicks(gonggu_id, UnixMillis::MIN, UnixMillis::MAX, after, PAGE_CLICKS).await?;
             after = page.last().map(|judged| (judged.click.clicked_at, judged.position));
             let full = page.len() == PAGE_CLICKS;
-            for judged in page {
+            for judged in page.into_iter().filter(|judged| judged.position >= begin) {
                 if judged.position <= end {
                     digests.add(&judged);
                 } else if judged.position <= applied {
@@ -116,17 +118,40 @@ impl<'a, S: ClickStore + ClickQueries + ?Sized> Comparison<'a, S> {
         Ok(())
     }
 
-    /// All rollup rows: days and hours at once, minutes day by day, since there may be half a million.
+    /// The head as it must be. Where the log's beginning is gone, its clicks are in the rows of the days before, which
+    /// are all that is known of them: every click is in one day's row.
+    async fn whole_head(
+        &self,
+        mut head: GongguHead,
+        rows: &BTreeMap<RollupKey, Rollup>,
+    ) -> Result<GongguHead, ArchiveError> {
+        let Some(beginning) = self.fold.beginning else { return Ok(head) };
+        let before =
+            self.store.rollups(head.gonggu_id, RollupLevel::Day, UnixMillis::MIN, beginning.from).await?;
+        let is_after = |row: &&Rollup| row.key.level == RollupLevel::Day && row.key.at >= beginning.from;
+        let mut counts = [0; Counts::LEN];
+        for row in before.iter().chain(rows.values().filter(is_after)) {
+            for (all, more) in counts.iter_mut().zip(row.counts.to_array()) {
+                *all += more;
+            }
+            head.visitors.merge(&row.visitors);
+        }
+        head.counts = Counts::from_array(counts);
+        Ok(head)
+    }
+
+    /// All rollup rows that begin where the log does: days and hours at once, minutes day by day, since there may be half a million.
     async fn compare_rows(
         &self,
         expected: &BTreeMap<RollupKey, Rollup>,
         report: &mut ReplayReport,
     ) -> Result<(), ArchiveError> {
         let gonggu_id = self.state.gonggu_id();
-        let days: Vec<UnixMillis> =
-            expected.keys().filter(|key| key.level == RollupLevel::Day).map(|key| key.at).collect();
+        let begin = self.fold.beginning.map_or(UnixMillis::MIN, |beginning| beginning.from);
+        let is_day = |key: &&RollupKey| key.level == RollupLevel::Day && key.at > begin;
+        let days: Vec<UnixMillis> = expected.keys().filter(is_day).map(|key| key.at).collect();
         for level in RollupLevel::ALL {
-            let mut from = UnixMillis::MIN;
+            let mut from = begin;
             let borders = if level == RollupLevel::Minute { days.as_slice() } else { &[] };
             for to in borders.iter().copied().chain([UnixMillis::MAX]) {
                 let key = |at| RollupKey { gonggu_id, level, at };

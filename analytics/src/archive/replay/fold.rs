@@ -1,9 +1,11 @@
-//! The archive folded from empty states, by its own rules.
+//! The archive folded by its own rules: from empty states, or where its beginning is gone from the judgements of the
+//! first stretch that is left ([`super::beginning`]).
 
 use super::super::ArchiveError;
 use super::super::file::{FileHeader, rules_name};
 use super::super::read::Files;
-use gonggumoa_core::click::JudgedClick;
+use super::beginning::{self, Beginning, Given};
+use gonggumoa_core::click::{JudgedClick, RawClick};
 use gonggumoa_core::clock::UnixMillis;
 use gonggumoa_core::ids::{GongguId, PartitionId, Position};
 use gonggumoa_core::judge::rules::{RulesActivation, StoredRules};
@@ -11,7 +13,7 @@ use gonggumoa_core::judge::{GongguState, Rules, RulesHistory};
 use gonggumoa_core::kst::hour_start;
 use gonggumoa_core::log::LogEntry;
 use gonggumoa_core::log::codec::encode_click;
-use gonggumoa_core::store::ClickStore;
+use gonggumoa_core::store::{ClickQueries, ClickStore};
 use object_store::{ObjectStore, ObjectStoreExt};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -67,6 +69,12 @@ pub(super) struct Fold {
     pub(super) states: HashMap<GongguId, Box<GongguState>>,
     pub(super) clicks: u64,
     pub(super) through: Option<Position>,
+    /// Where the comparison begins, if not with the log's first click.
+    pub(super) beginning: Option<Beginning>,
+    /// Clicks whose judgement was taken over.
+    pub(super) believed: u64,
+    compared_from: Option<UnixMillis>,
+    given: Given,
     rules: Vec<Arc<Rules>>,
     activations: Vec<RulesActivation>,
     history: Option<RulesHistory>,
@@ -83,6 +91,10 @@ impl Fold {
             states: HashMap::new(),
             clicks: 0,
             through: None,
+            beginning: None,
+            believed: 0,
+            compared_from: None,
+            given: Given::default(),
             rules: Vec::new(),
             activations: Vec::new(),
             history: None,
@@ -92,26 +104,24 @@ impl Fold {
     }
 
     /// Folds the whole archive, of these gonggus only where some are named.
-    pub(super) async fn run(
+    pub(super) async fn run<S: ClickQueries + ?Sized>(
         &mut self,
+        store: &S,
         only: Option<&BTreeSet<GongguId>>,
         mut each: impl FnMut(&JudgedClick) + Send,
     ) -> Result<(), ArchiveError> {
+        self.compared_from = beginning::compared_from(&*self.objects, self.partition).await?;
         let mut files = Files::new(self.objects.clone(), self.partition);
         while let Some(mut file) = files.next().await? {
             self.learn(&file.header).await?;
             while let Some((position, entry)) = file.next()? {
                 let LogEntry::Click(click) = entry else { continue };
-                if only.is_some_and(|only| !only.contains(&click.gonggu_id)) {
+                if !self.has_begun(position, &click)
+                    || only.is_some_and(|only| !only.contains(&click.gonggu_id))
+                {
                     continue;
                 }
-                let state = self
-                    .states
-                    .entry(click.gonggu_id)
-                    .or_insert_with(|| Box::new(GongguState::new(click.gonggu_id)));
-                let judgement = judge(self.history.as_ref(), &self.quarantined, state, position, &click);
-                let Some(judgement) = judgement else { return Err(self.no_rules(position)) };
-                each(&JudgedClick { position, click, judgement });
+                each(&self.take(store, position, click).await?);
                 self.clicks += 1;
                 if self.clicks.is_multiple_of(FOLDED_AT_ONCE) {
                     tokio::task::yield_now().await;
@@ -123,13 +133,61 @@ impl Fold {
         Ok(())
     }
 
+    /// Whether this click is compared, and all after it.
+    fn has_begun(&mut self, position: Position, click: &RawClick) -> bool {
+        let Some(from) = self.compared_from else { return true };
+        if self.beginning.is_none() && click.clicked_at >= from {
+            self.beginning = Some(Beginning::at(from, position, click.clicked_at));
+        }
+        self.beginning.is_some()
+    }
+
+    /// Judges a click, or takes its judgement over while that cannot be done.
+    async fn take<S: ClickQueries + ?Sized>(
+        &mut self,
+        store: &S,
+        position: Position,
+        click: RawClick,
+    ) -> Result<JudgedClick, ArchiveError> {
+        let new = || Box::new(GongguState::new(click.gonggu_id));
+        let state = self.states.entry(click.gonggu_id).or_insert_with(new);
+        match self.beginning.filter(|beginning| is_believed(beginning, state, &click)) {
+            Some(_) if self.quarantined.contains(&position) => {}
+            Some(beginning) => {
+                let given = self.given.judgement(store, &beginning, position, &click).await?;
+                if let (Some(judgement), Some(history)) = (given, &self.history) {
+                    let judged = JudgedClick { position, click: click.clone(), judgement };
+                    // One that cannot be is judged after all, and then named as a difference.
+                    if state.adopt(&judged, history.at(position)).is_ok() {
+                        self.believed += 1;
+                        return Ok(judged);
+                    }
+                }
+            }
+            None if self.beginning.is_some() => self.given.forget(click.gonggu_id),
+            None => {}
+        }
+        match judge(self.history.as_ref(), &self.quarantined, state, position, &click) {
+            Some(judgement) => Ok(JudgedClick { position, click, judgement }),
+            None => Err(self.no_rules(position)),
+        }
+    }
+
     /// Folds a click that is stored beyond the archive's end.
     pub(super) fn fold_beyond(
-        &self,
+        &mut self,
         state: &mut GongguState,
         stored: &JudgedClick,
     ) -> Result<JudgedClick, ArchiveError> {
         let (position, click) = (stored.position, stored.click.clone());
+        let is_believed = self.beginning.is_some_and(|beginning| is_believed(&beginning, state, &click))
+            && !self.quarantined.contains(&position);
+        if let (true, Some(history)) = (is_believed, &self.history)
+            && state.adopt(stored, history.at(position)).is_ok()
+        {
+            self.believed += 1;
+            return Ok(stored.clone());
+        }
         let judgement = judge(self.history.as_ref(), &self.quarantined, state, position, &click)
             .ok_or_else(|| self.no_rules(position))?;
         Ok(JudgedClick { position, click, judgement })
@@ -137,11 +195,6 @@ impl Fold {
 
     /// What a file's header says of rules and failures.
     async fn learn(&mut self, header: &FileHeader) -> Result<(), ArchiveError> {
-        if self.through.is_none() && header.after.is_some() {
-            // Folding from an empty state needs the log's beginning.
-            let file = super::super::file::name(self.partition, header.first, header.end.through);
-            return Err(ArchiveError::Chain { file: file.to_string() });
-        }
         self.quarantined.extend(&header.quarantined);
         for activation in &header.activations {
             if self.rules.iter().all(|rules| rules.version() != activation.version) {
@@ -210,12 +263,17 @@ impl Fold {
     }
 }
 
+/// Whether a gonggu's next click is of the first stretch, so that nobody can judge it.
+fn is_believed(beginning: &Beginning, state: &GongguState, click: &RawClick) -> bool {
+    state.last_judged_at().max(click.clicked_at) < beginning.judged_from
+}
+
 fn judge(
     history: Option<&RulesHistory>,
     quarantined: &HashSet<Position>,
     state: &mut GongguState,
     position: Position,
-    click: &gonggumoa_core::click::RawClick,
+    click: &RawClick,
 ) -> Option<gonggumoa_core::click::Judgement> {
     let rules = history?.at(position);
     Some(if quarantined.contains(&position) {

@@ -1,5 +1,6 @@
 //! What a replay found.
 
+use super::beginning::Beginning;
 use gonggumoa_core::click::JudgedClick;
 use gonggumoa_core::clock::UnixMillis;
 use gonggumoa_core::ids::{GongguId, Position};
@@ -71,6 +72,10 @@ pub struct ReplayReport {
     pub through: Option<Position>,
     /// Clicks folded from the archive.
     pub clicks: u64,
+    /// Where the comparison begins; `None`: with the log's first click.
+    pub beginning: Option<Beginning>,
+    /// Of the clicks folded, here and beyond, those whose verdict was not judged but taken over from the store.
+    pub believed: u64,
     /// Clicks stored beyond the archive's end, folded from their rows.
     pub clicks_beyond: u64,
     /// Gonggus compared.

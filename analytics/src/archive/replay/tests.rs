@@ -35,8 +35,8 @@ fn gonggu(number: u64) -> GongguId {
 }
 
 /// Visitors who come back, crowds on one address, members, crawlers, and clicks that come late.
-fn click(number: u64) -> ClickBuilder {
-    let at = number as i64 * 1_700 + number as i64 / 400 * 2 * HOUR_MILLIS;
+fn click(number: u64, pause_millis: i64) -> ClickBuilder {
+    let at = number as i64 * 1_700 + number as i64 / 400 * pause_millis;
     let click = ClickBuilder::new(number).gonggu(gonggu(number % 5)).at(at).from((number % 7) as u32);
     match number % 11 {
         0 => click.agent("curl/8.5.0"),
@@ -56,6 +56,8 @@ struct Case {
     states: HashMap<GongguId, GongguState>,
     history: RulesHistory,
     stored: Option<LogPosition>,
+    /// After every 400 clicks.
+    pause_millis: i64,
     _folder: tempfile::TempDir,
 }
 
@@ -85,6 +87,7 @@ impl Case {
             states: HashMap::new(),
             history: RulesHistory::new(rules, activations).unwrap(),
             stored: None,
+            pause_millis: 2 * HOUR_MILLIS,
             _folder: folder,
         })
     }
@@ -94,7 +97,7 @@ impl Case {
         let mut clicks = Vec::new();
         let mut quarantined = Vec::new();
         for number in numbers {
-            let click = click(number).build();
+            let click = click(number, self.pause_millis).build();
             let position = self.log.push(LogEntry::Click(click.clone()));
             let state =
                 self.states.entry(click.gonggu_id).or_insert_with(|| GongguState::new(click.gonggu_id));
@@ -132,7 +135,7 @@ impl Case {
     }
 
     fn run(&self) -> RunId {
-        click(1).build().run
+        click(1, 0).build().run
     }
 
     /// Archives all that is stored, in several files.
@@ -214,8 +217,8 @@ async fn a_replay_differs_by_nothing_and_finds_a_planted_one() {
     case.subject.close().await;
 }
 
-async fn plants(case: &Case) {
-    // Where a row stands is all the same; in the table it is easier to plant something in.
+/// Where a row stands is all the same; in the table it is easier to plant something in.
+async fn rows_in_their_table(case: &Case) {
     sqlx::raw_sql(
         "CREATE TABLE all_rollups AS SELECT * FROM click_rollups_all; TRUNCATE click_rollups;
          INSERT INTO click_rollups SELECT * FROM all_rollups; DROP TABLE all_rollups;
@@ -224,6 +227,10 @@ async fn plants(case: &Case) {
     .execute(case.subject.store.pool())
     .await
     .unwrap();
+}
+
+async fn plants(case: &Case) {
+    rows_in_their_table(case).await;
     let gonggu_id = gonggu(1);
     let day = RollupKey::of(gonggu_id, RollupLevel::Day, TEST_EPOCH);
     for change in [
@@ -282,14 +289,92 @@ async fn plants(case: &Case) {
     .await;
 }
 
+/// In month 14: the first files are gone, and with them what led to the first verdicts that are left.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_archive_without_its_beginning_is_no_proof() {
+async fn an_archive_without_its_beginning_is_a_proof_from_its_third_day_on() {
     let Some(mut case) = Case::open().await else { return };
-    case.batch(1..=300).await;
+    case.pause_millis = 50 * HOUR_MILLIS;
+    for first in (1..=CLICKS).step_by(BATCH as usize) {
+        case.batch(first..=first + BATCH - 1).await;
+    }
     case.archive().await;
-    let first = crate::archive::files(&*case.objects, PARTITION).await.unwrap().remove(0);
-    object_store::ObjectStoreExt::delete(&*case.objects, &first.into()).await.unwrap();
-    let error = replay(case.objects.clone(), &*case.subject.store, PARTITION).await.unwrap_err();
-    assert!(matches!(error, ArchiveError::Chain { .. }), "{error}");
+    let files = crate::archive::files(&*case.objects, PARTITION).await.unwrap();
+    for file in &files[..2] {
+        object_store::ObjectStoreExt::delete(&*case.objects, &file.as_str().into()).await.unwrap();
+    }
+    let report = case.replay().await;
+    assert!(report.is_identical(), "{:?}", report.named);
+    let beginning = report.beginning.unwrap();
+    assert!(report.clicks < CLICKS && report.believed > 0, "{report:?}");
+    assert!(report.clicks - report.believed >= 300, "{report:?}");
+
+    case.batch(CLICKS + 1..=CLICKS + CLICKS_BEYOND).await;
+    let report = case.replay().await;
+    assert!(report.is_identical() && report.clicks_beyond == CLICKS_BEYOND, "{:?}", report.named);
+
+    // The store's clicks of that time went as well; rows and heads stay.
+    let pool = case.subject.store.pool();
+    let delete = format!("DELETE FROM click_trackings WHERE position < {}", beginning.position.0);
+    sqlx::query(AssertSqlSafe(delete)).execute(pool).await.unwrap();
+    let report = case.replay().await;
+    assert!(report.is_identical(), "{:?}", report.named);
+    plants_without_beginning(&case, &beginning).await;
+    assert!(case.replay().await.is_identical(), "all is as before");
     case.subject.close().await;
+}
+
+async fn plants_without_beginning(case: &Case, beginning: &Beginning) {
+    rows_in_their_table(case).await;
+    let gonggu_id = gonggu(1);
+    let head = Compared::Head { gonggu_id };
+    let change =
+        |sign| format!("UPDATE click_heads SET counts[1] = counts[1] {sign} 1 WHERE gonggu_id = GONGGU");
+    case.plant(&change('+'), &change('-'), &[head]).await;
+    // Of a day before nothing is left but its row and the head.
+    let row = |which: &str, sign| {
+        format!(
+            "UPDATE click_rollups SET counts[1] = counts[1] {sign} 1 WHERE gonggu_id = GONGGU AND level = 3 \
+             AND at = (SELECT {which}(at) FROM click_rollups WHERE gonggu_id = GONGGU AND level = 3)"
+        )
+    };
+    case.plant(&row("min", '+'), &row("min", '-'), &[head]).await;
+    let last = click(CLICKS + CLICKS_BEYOND - 4, case.pause_millis).build();
+    let day = RollupKey::of(gonggu_id, RollupLevel::Day, last.clicked_at);
+    case.plant(&row("max", '+'), &row("max", '-'), &[Compared::Rollup(day)]).await;
+
+    // Gone: one whose verdict was taken over, one that was judged anew.
+    let pool = case.subject.store.pool();
+    for (order, position) in [("min", beginning.position.0), ("max", CLICKS)] {
+        let range = if order == "min" { ">=" } else { "<=" };
+        // an invalid one: no other click depends on it
+        let found: i64 = sqlx::query_scalar(AssertSqlSafe(format!(
+            "SELECT {order}(position) FROM click_trackings WHERE gonggu_id = '{gonggu_id}' \
+             AND position {range} {position} AND verdict = {}",
+            codes::verdict_codes(Verdict::Invalid(gonggumoa_core::click::InvalidReason::Head)).0
+        )))
+        .fetch_one(pool)
+        .await
+        .unwrap();
+        case.plant(
+            &format!(
+                "CREATE TABLE aside AS SELECT * FROM click_trackings WHERE position = {found};
+                 DELETE FROM click_trackings WHERE position = {found}"
+            ),
+            "INSERT INTO click_trackings SELECT * FROM aside; DROP TABLE aside",
+            &[Compared::Click { gonggu_id, position: Position(found as u64) }],
+        )
+        .await;
+    }
+    let billable = codes::verdict_codes(Verdict::Billable).0;
+    let duplicate = codes::verdict_codes(Verdict::Duplicate).0;
+    let judged: i64 = sqlx::query_scalar(AssertSqlSafe(format!(
+        "SELECT max(position) FROM click_trackings WHERE gonggu_id = '{gonggu_id}' AND verdict = {billable} \
+         AND position <= {CLICKS}"
+    )))
+    .fetch_one(pool)
+    .await
+    .unwrap();
+    let set = |verdict| format!("UPDATE click_trackings SET verdict = {verdict} WHERE position = {judged}");
+    let position = Position(judged as u64);
+    case.plant(&set(duplicate), &set(billable), &[Compared::Click { gonggu_id, position }]).await;
 }

@@ -3,7 +3,8 @@
 
 use super::*;
 use crate::http::openapi;
-use crate::test_support::{FakeSink, OPEN_ID, app};
+use crate::http::settings::HttpSettings;
+use crate::test_support::{FakeSink, OPEN_ID, app_with};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinHandle;
 
@@ -15,13 +16,20 @@ struct Running {
 }
 
 async fn start() -> Running {
-    let (app, sink) = app(None);
+    start_with(|_| {}).await
+}
+
+async fn start_with(change: impl FnOnce(&mut HttpSettings)) -> Running {
+    start_on(change, Router::new().route("/panics", axum::routing::get(panics))).await
+}
+
+async fn start_on(change: impl FnOnce(&mut HttpSettings), more: Router<App>) -> Running {
+    let (app, sink) = app_with(change);
     *sink.at_once.lock() = true;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let shutdown = CancellationToken::new();
-    let panics = Router::new().route("/panics", axum::routing::get(panics));
-    let router = openapi::router(&app, panics);
+    let router = openapi::router(&app, more);
     let deadline = Duration::from_secs(5);
     let task = tokio::spawn(serve(listener, app, router, shutdown.clone(), deadline));
     Running { address, sink, shutdown, task }
@@ -256,4 +264,115 @@ async fn both_ways_give_the_same_answer() {
         heads.push(lines);
     }
     assert_eq!(heads[0], heads[1]);
+}
+
+/// Connects from another loopback address than the other tests, so that what it holds is counted alone.
+async fn connect_from(address: [u8; 4], running: &Running) -> TcpStream {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind((address, 0).into()).unwrap();
+    socket.connect(running.address).await.unwrap()
+}
+
+/// Whether a redirect comes back; `false`: the connection was closed.
+async fn is_served(stream: &mut TcpStream) -> bool {
+    let request = format!("GET /go/{OPEN_ID} HTTP/1.1\r\nHost: x\r\n\r\n");
+    // a connection that was closed at once may refuse the bytes already
+    let _ = stream.write_all(request.as_bytes()).await;
+    let mut answer = vec![0; 4_096];
+    let read =
+        tokio::time::timeout(Duration::from_secs(10), stream.read(&mut answer)).await.expect("no word");
+    read.is_ok_and(|length| answer[..length].starts_with(b"HTTP/1.1 302"))
+}
+
+#[tokio::test]
+async fn one_address_holds_so_many_connections_and_a_trusted_proxy_more() {
+    let running = start_with(|settings| {
+        settings.connections_per_address_max = 3;
+        settings.trusted_proxies = vec!["127.0.0.9/32".parse().unwrap()];
+    })
+    .await;
+    let mut held = Vec::new();
+    for _ in 0..3 {
+        let mut stream = connect_from([127, 0, 0, 2], &running).await;
+        assert!(is_served(&mut stream).await);
+        held.push(stream);
+    }
+    assert!(!is_served(&mut connect_from([127, 0, 0, 2], &running).await).await, "the fourth is closed");
+    assert!(is_served(&mut connect_from([127, 0, 0, 3], &running).await).await, "others are served");
+    for _ in 0..9 {
+        let mut stream = connect_from([127, 0, 0, 9], &running).await;
+        assert!(is_served(&mut stream).await, "many stand behind a proxy");
+        held.push(stream);
+    }
+    drop(held.remove(0));
+    let deadline = std::time::Instant::now() + Duration::from_secs(10);
+    while !is_served(&mut connect_from([127, 0, 0, 2], &running).await).await {
+        assert!(std::time::Instant::now() < deadline, "the place that was left is not given again");
+    }
+}
+
+/// A body without end; says by its drop that nobody sends it any more.
+fn endless(ended: Arc<tokio::sync::Semaphore>) -> Router<App> {
+    struct Tell(Arc<tokio::sync::Semaphore>);
+    impl Drop for Tell {
+        fn drop(&mut self) {
+            self.0.add_permits(1);
+        }
+    }
+    let body = move || {
+        let tell = Tell(Arc::clone(&ended));
+        std::future::ready(Body::from_stream(futures::stream::repeat_with(move || {
+            let _ = &tell;
+            Ok::<_, Infallible>(Bytes::from_static(&[b'x'; 300_000]))
+        })))
+    };
+    Router::new().route("/endless", axum::routing::get(body))
+}
+
+#[tokio::test]
+async fn who_takes_nothing_of_an_answer_is_let_go_and_who_is_slow_is_not() {
+    const STALL: Duration = Duration::from_millis(800);
+    let ended = Arc::new(tokio::sync::Semaphore::new(0));
+    let running =
+        start_on(|settings| settings.write_stall_timeout = STALL, endless(Arc::clone(&ended))).await;
+    let request = b"GET /endless HTTP/1.1\r\nHost: x\r\n\r\n";
+    let mut slow = TcpStream::connect(running.address).await.unwrap();
+    slow.write_all(request).await.unwrap();
+    let mut idle = TcpStream::connect(running.address).await.unwrap();
+    idle.write_all(request).await.unwrap();
+
+    let begin = std::time::Instant::now();
+    let mut some = vec![0; 128 * 1024];
+    let mut let_go = None;
+    // a few percent of what the line could carry, for many times as long as nothing may be taken
+    while begin.elapsed() < STALL * 8 {
+        assert!(slow.read(&mut some).await.unwrap() > 0);
+        if let Ok(told) = tokio::time::timeout(STALL / 20, ended.acquire()).await {
+            told.unwrap().forget();
+            assert!(let_go.replace(begin.elapsed()).is_none(), "the slow one as well");
+        }
+    }
+    let let_go = let_go.expect("the one that reads nothing is still there");
+    assert!(let_go > STALL, "{let_go:?}");
+    drop((slow, idle));
+}
+
+#[tokio::test]
+async fn a_large_body_comes_whole_and_in_order() {
+    let body: String = (0..60_000).map(|number| format!("{number:06} ")).collect();
+    let length = body.len();
+    let router = Router::new().route("/large", axum::routing::get(move || std::future::ready(body.clone())));
+    let running = start_on(|_| {}, router).await;
+    let answer = exchange(&running, &request("GET /large HTTP/1.1", "")).await;
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.contains(&format!("content-length: {length}")), "{head}");
+    assert_eq!(body.len(), length);
+    assert!(body.split_whitespace().enumerate().all(|(number, word)| word.parse() == Ok(number)));
+}
+
+#[tokio::test]
+async fn the_root_leads_to_the_documentation() {
+    let running = start().await;
+    let answer = exchange(&running, &request("GET / HTTP/1.1", "")).await;
+    assert!(answer.starts_with("http/1.1 302") && answer.contains("\r\nlocation: /docs\r\n"), "{answer}");
 }

@@ -1,7 +1,7 @@
 //! Rebuilding a state from what the store keeps: the head, the judged clicks inside the longest window
 //! and the flags of that time. Nothing is judged again; each click does once more what it did then.
 
-use super::{GongguState, Rows};
+use super::{Folding, GongguState, Rows};
 use crate::click::{BurstCount, HeldReason, JudgedClick, Verdict};
 use crate::ids::{GongguId, Position};
 use crate::judge::burst::Burster;
@@ -79,12 +79,51 @@ impl GongguState {
         Ok(state)
     }
 
-    /// Leaves the marks and counts that this click left when it was judged.
-    fn redo(&mut self, judged: &JudgedClick, rules: &Rules) -> Result<(), &'static str> {
+    /// Takes in the next click with the judgement that it was given, instead of judging it: for a log whose beginning
+    /// is gone, so that nobody can judge its first clicks again. `rules` is the version in force at its position.
+    ///
+    /// Marks, counts and figures move as they moved then. What the clicks before the first one left is missing: marks
+    /// and counts until the longest window has passed; of which limit an open flag is, until that long after the
+    /// counts are whole. From then on the state judges as one that folded the whole log.
+    pub fn adopt(&mut self, judged: &JudgedClick, rules: &Rules) -> Result<(), RestoreError> {
+        let JudgedClick { position, click, judgement } = judged;
+        let damaged =
+            |problem: &str| RestoreError::Damaged { gonggu_id: click.gonggu_id, problem: problem.to_owned() };
+        if *position <= self.head.applied_through || judgement.judged_at < self.head.last_judged_at {
+            return Err(damaged("its clicks are out of order"));
+        }
+        let over = self.redo(judged, rules).map_err(damaged)?;
+        let digest = rules.agents().classify(&click.user_agent).digest;
+        let folding = Folding {
+            position: *position,
+            click,
+            rules,
+            identity: Identity::of(click, digest),
+            judged_at: judgement.judged_at,
+            late: false,
+        };
+        if let (Verdict::Held(HeldReason::MassClick), Some(id)) = (judgement.verdict, judgement.flag_id) {
+            let limits = &rules.settings().limits;
+            // Held although the counts that are here reach nothing: some are missing yet. One limit is the usual case.
+            let over = over.or_else(|| limits.first().map(|limit| (0, limit.limit)));
+            if let Some((index, number)) = over {
+                self.flags.hold_again(&folding.held(), index as u8, &limits[index], number, id);
+            }
+        }
+        if judgement.verdict != Verdict::Held(HeldReason::Quarantined) {
+            self.head.last_judged_at = judgement.judged_at;
+        }
+        self.enter_figures(&folding, judgement);
+        Ok(())
+    }
+
+    /// Leaves the marks and counts that this click left when it was judged; the first limit that it is over by the
+    /// counts that are here, and the number it reached.
+    fn redo(&mut self, judged: &JudgedClick, rules: &Rules) -> Result<Option<(usize, u32)>, &'static str> {
         let JudgedClick { position, click, judgement } = judged;
         let at = judgement.judged_at;
         if matches!(judgement.verdict, Verdict::Invalid(_) | Verdict::Held(HeldReason::Quarantined)) {
-            return Ok(());
+            return Ok(None);
         }
         let limits = &rules.settings().limits;
         if judgement.burst.len() != limits.len() {
@@ -94,9 +133,11 @@ impl GongguState {
         let who = Burster::of(click, user, rules.settings().member_age_millis, false);
         self.marks.expire(at);
         self.bursts.expire(at);
+        let mut over = None;
         for (index, limit) in limits.iter().enumerate() {
             let count: BurstCount = judgement.burst[index];
-            self.bursts.recount(index, limit, &who, count, at);
+            let number = self.bursts.recount(index, limit, &who, count, at);
+            over = over.or(number.map(|number| (index, number)));
         }
         // A signed-out click's visitor is its address + agent; only the others need the agent again.
         let identity = match user {
@@ -109,6 +150,6 @@ impl GongguState {
             (Verdict::Duplicate, None) => return Err("a duplicate of nothing"),
             _ => self.marks.count(&identity, *position, at, rules.settings().dedup_window_millis),
         }
-        Ok(())
+        Ok(over)
     }
 }

@@ -3,7 +3,7 @@
 use super::court::{Court, history, limit, settings};
 use super::reference::{Reference, Said};
 use crate::click::testing::{ClickBuilder, PHONE_AGENT, TEST_EPOCH, test_gonggu};
-use crate::click::{ClickMethod, Device, Judgement, OriginKind, RawClick, Verdict};
+use crate::click::{ClickMethod, Device, JudgedClick, Judgement, OriginKind, RawClick, Verdict};
 use crate::ids::{FlagId, Position};
 use crate::judge::rules::LimitScope::{Address, Network};
 use crate::judge::rules::{RulesHistory, RulesSettings};
@@ -192,6 +192,40 @@ proptest! {
         again.store();
         prop_assert_eq!(&once.store, &again.store);
         prop_assert_eq!(once.state.canonical_bytes(), again.state.canonical_bytes());
+    }
+
+    /// Begun anywhere: after two of the longest windows of clicks that were taken over, every verdict is the one that
+    /// the whole log leads to.
+    #[test]
+    fn a_log_without_its_beginning_is_judged_like_the_whole(
+        steps in steps(200), second in 2..60u64, third in 1..60u64, cut in 0..100usize,
+    ) {
+        let mut court = Court::with_history(versions(second, third));
+        let whole: Vec<Judgement> =
+            steps.iter().map(|step| court.take(step.click.clone(), step.quarantined)).collect();
+        let Some(begin) = whole.get(cut) else { return Ok(()) };
+        let judged_from = begin.judged_at.plus_millis(2 * 60_000);
+        let gone: Vec<_> = steps[..cut].iter().map(|step| FlagId(step.click.id.0)).collect();
+        let mut state = crate::judge::GongguState::new(test_gonggu());
+        for (index, (step, expected)) in steps.iter().zip(&whole).enumerate().skip(cut) {
+            let position = Position(index as u64 + 1);
+            let rules = court.history.at(position).clone();
+            let click = step.click.clone();
+            if state.last_judged_at().max(click.clicked_at) < judged_from {
+                state.adopt(&JudgedClick { position, click, judgement: expected.clone() }, &rules).unwrap();
+                continue;
+            }
+            let mut judgement = if step.quarantined {
+                state.quarantine(position, &click, &rules)
+            } else {
+                state.fold(position, &click, &rules)
+            };
+            // A flag that grows unbroken since before the beginning may have had another version's window.
+            if expected.flag_id.is_some_and(|id| gone.contains(&id)) {
+                judgement.flag_id = expected.flag_id;
+            }
+            prop_assert_eq!(&judgement, expected, "at {}", position);
+        }
     }
 
     /// Promise 4, told without the reference: counted clicks of one user are a window apart.
