@@ -159,7 +159,7 @@ async fn make_keyspace(config: &CqlConfig, session: &Session) -> Result<(), CqlE
     let nodes = connect::nodes_count(config, session);
     if usize::from(config.replication_factor) > nodes {
         return Err(CqlError::Setting {
-            setting: "CQL_REPLICATION_FACTOR",
+            setting: "SCYLLA_REPLICATION_FACTOR",
             value: config.replication_factor.to_string(),
             problem: format!("is more than the {nodes} nodes that there are"),
             passing: true,
