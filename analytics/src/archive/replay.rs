@@ -18,12 +18,14 @@
 //! Non-goals: gonggus that are in the store and not in the archive; flags and adjustments; clicks that
 //! retention has dropped (they are named as missing).
 
+mod all;
 mod compare;
 mod fold;
 mod report;
 #[cfg(test)]
 mod tests;
 
+pub use all::replay_all;
 pub use report::{Compared, Difference, ReplayReport};
 
 use super::ArchiveError;

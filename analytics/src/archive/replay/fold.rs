@@ -64,6 +64,8 @@ impl HourDigests {
 pub(super) struct Fold {
     objects: Arc<dyn ObjectStore>,
     partition: PartitionId,
+    /// Fold this epoch of the log only; those before it were folded.
+    pub(super) epoch: Option<u16>,
     pub(super) states: HashMap<GongguId, Box<GongguState>>,
     pub(super) clicks: u64,
     pub(super) through: Option<Position>,
@@ -80,6 +82,7 @@ impl Fold {
         Self {
             objects,
             partition,
+            epoch: None,
             states: HashMap::new(),
             clicks: 0,
             through: None,
@@ -99,6 +102,9 @@ impl Fold {
     ) -> Result<(), ArchiveError> {
         let mut files = Files::new(self.objects.clone(), self.partition);
         while let Some(mut file) = files.next().await? {
+            if self.epoch.is_some_and(|epoch| epoch != file.header.first.epoch()) {
+                continue;
+            }
             self.learn(&file.header).await?;
             while let Some((position, entry)) = file.next()? {
                 let LogEntry::Click(click) = entry else { continue };
@@ -139,7 +145,7 @@ impl Fold {
     async fn learn(&mut self, header: &FileHeader) -> Result<(), ArchiveError> {
         if self.through.is_none() && header.after.is_some() {
             // Folding from an empty state needs the log's beginning.
-            let file = super::super::file::name(self.partition, header.first, header.end.through);
+            let file = super::super::file::name(self.partition, header.first);
             return Err(ArchiveError::Chain { file: file.to_string() });
         }
         self.quarantined.extend(&header.quarantined);
