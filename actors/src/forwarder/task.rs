@@ -49,7 +49,7 @@ impl Task {
         let limits = Limits { records: config.in_flight_records_max, bytes: config.in_flight_bytes_max };
         Self {
             window: Window::new(config.partitioning, limits, stored.reached.clone()),
-            log: stored.log,
+            log: config.log,
             alarm: LagAlarm::new(config.alarm_after),
             stored_at: Instant::now(),
             arrived: 0,
@@ -103,7 +103,8 @@ impl Task {
     /// With one producer, until a fault; `Ok`: everything in the closed journal has arrived.
     async fn session(&mut self) -> Result<(), Fault> {
         let place = self.window.reached().place();
-        let mut reader = self.journal.reader(JOURNAL_PARTITION, place).await.map_err(|error| unreadable(&error))?;
+        let mut reader =
+            self.journal.reader(JOURNAL_PARTITION, place).await.map_err(|error| unreadable(&error))?;
         let mut producer = (self.make_producer)()?;
         self.move_along(reader.as_mut(), producer.as_mut()).await
     }
