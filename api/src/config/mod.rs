@@ -15,7 +15,7 @@ mod mail;
 mod reader;
 mod social;
 
-pub use cluster::{ClusterConfig, KafkaSettings, Roles};
+pub use cluster::{ClusterConfig, KafkaSettings, RedisSettings, Roles};
 pub use groups::{
     AdminConfig, DatabaseConfig, JournalConfig, JwtAlgorithm, LogConfig, LogFormat, RetentionConfig,
     RulesConfig, RushConfig, TokenConfig, check_email, check_password,
