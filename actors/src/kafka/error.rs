@@ -102,7 +102,12 @@ pub(super) fn unknown(error: &KafkaError) -> bool {
     let KafkaError::Client { source, .. } = error else { return false };
     matches!(
         source.rdkafka_error_code(),
-        Some(Code::UnknownTopic | Code::UnknownPartition | Code::UnknownTopicOrPartition | Code::UnknownTopicId)
+        Some(
+            Code::UnknownTopic
+                | Code::UnknownPartition
+                | Code::UnknownTopicOrPartition
+                | Code::UnknownTopicId
+        )
     )
 }
 
