@@ -99,11 +99,6 @@ fn each_bad_value_is_explained() {
         ("RUST_LOG", "a=b=c", "is not a log filter"),
         ("ROLES", "edge", "edge and judge go together without KAFKA_BROKERS"),
         ("ROLES", "judge,api", "edge and judge go together without KAFKA_BROKERS"),
-        (
-            "ROLES",
-            "api",
-            "DATABASE_URL: is not set: a process without a journal of its own works on what others stored",
-        ),
         ("ROLES", "cook", "\"cook\" is not a role"),
         ("ROLES", ",", "names no role"),
         ("KAFKA_BROKERS", "kafka", "\"kafka\" is not host:port"),
@@ -134,6 +129,34 @@ fn each_bad_value_is_explained() {
         assert!(text.contains(expected), "{name}={value} said: {text}");
         assert!(text.contains(name), "{name}={value} said: {text}");
     }
+}
+
+#[test]
+fn what_processes_share_must_be_given() {
+    let text = error(&[("ROLES", "api")]);
+    assert!(text.contains("DATABASE_URL: is not set: a process without a journal of its own"), "{text}");
+    let text = error(&[("KAFKA_BROKERS", "k:9092")]);
+    for name in ["DATABASE_URL", "ADDRESS_HASH_KEY", "JWT_SECRET_KEY"] {
+        assert!(text.contains(&format!("{name}: is not set: with KAFKA_BROKERS")), "{text}");
+    }
+    let key = "ab".repeat(32);
+    let shared = [
+        ("KAFKA_BROKERS", "k1:9092, k2:9092"),
+        ("KAFKA_CLIENT", "security.protocol=ssl,ssl.ca.location=/ca.pem"),
+        ("DATABASE_URL", "postgres://p@127.0.0.1/g"),
+        ("ADDRESS_HASH_KEY", &key),
+        ("JWT_SECRET_KEY", &key),
+        ("SCYLLA_NODES", "s1:9042,s2:9042"),
+        ("IP_RETENTION_DAYS", "30"),
+        ("ROLES", "edge, api"),
+    ];
+    let cluster = read(&shared).unwrap().cluster;
+    assert_eq!(cluster.roles, Roles { edge: true, judge: false, api: true });
+    let kafka = cluster.kafka.unwrap();
+    assert_eq!((kafka.config.brokers.as_str(), kafka.epoch), ("k1:9092,k2:9092", 1));
+    assert_eq!(kafka.config.client["security.protocol"], "ssl");
+    let scylla = cluster.scylla.unwrap();
+    assert_eq!((scylla.nodes.len(), scylla.ip_retention_days), (2, 30));
 }
 
 #[test]
