@@ -11,3 +11,6 @@ pub mod postgres;
 pub mod recorded;
 pub mod retention;
 pub mod stats;
+
+#[cfg(test)]
+mod testing;

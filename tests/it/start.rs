@@ -10,6 +10,9 @@ async fn a_folder_closed_to_others_works_and_its_secrets_stay_closed() {
     let mut deployment = Deployment::new();
     fs::create_dir(deployment.data_dir()).unwrap();
     fs::set_permissions(deployment.data_dir(), fs::Permissions::from_mode(0o700)).unwrap();
+    // as an earlier start left it
+    fs::create_dir(deployment.data_dir().join("journal")).unwrap();
+    fs::set_permissions(deployment.data_dir().join("journal"), fs::Permissions::from_mode(0o755)).unwrap();
     deployment.start().await;
     let admin = Api::new(&deployment).admin().await;
     let gonggu = admin.open_gonggu().await;
@@ -17,6 +20,10 @@ async fn a_folder_closed_to_others_works_and_its_secrets_stay_closed() {
     admin.settled(gonggu, 1).await;
     let mode = deployment.data_dir().metadata().unwrap().permissions().mode() & 0o777;
     assert_eq!(mode & 0o066, 0, "others may look into the data folder: {mode:o}");
+    for folder in ["journal", "archive", "secrets"] {
+        let mode = deployment.data_dir().join(folder).metadata().unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode, 0o700, "{folder} is open to others");
+    }
     let secrets = fs::read_dir(deployment.data_dir().join("secrets")).unwrap();
     let mut count = 0;
     for secret in secrets {

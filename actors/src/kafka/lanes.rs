@@ -35,6 +35,8 @@ const POLL_TIMEOUT: Duration = Duration::from_millis(200);
 pub(super) struct Lanes {
     config: KafkaConfig,
     topic: String,
+    /// Fetches nothing: a broker answers in order, so a question on a lane would wait for its records.
+    questions: Lane,
     lanes: Mutex<Vec<Arc<Lane>>>,
 }
 
@@ -55,23 +57,18 @@ impl Drop for Thread {
 }
 
 impl Lanes {
-    /// With one lane, which also answers questions about the topic.
+    /// With the client that asks, and no lane yet.
     pub(super) fn open(config: &KafkaConfig) -> Result<Self, KafkaError> {
-        let lanes = Mutex::new(vec![Arc::new(Lane::open(config)?)]);
-        Ok(Self { config: config.clone(), topic: config.raw_topic(), lanes })
+        let questions = Lane::open(config)?;
+        Ok(Self { config: config.clone(), topic: config.raw_topic(), questions, lanes: Mutex::default() })
     }
 
     /// The first and the next offset of a partition: `low..high` is what there is. Blocks.
     pub(super) fn watermarks(&self, partition: i32, timeout: Duration) -> Result<(u64, u64), KafkaError> {
-        let lane = self.lanes.lock().first().map(Arc::clone);
-        let Some(lane) = lane else { return Ok((0, 0)) };
-        let (low, high) =
-            lane.consumer.fetch_watermarks(&self.topic, partition, timeout).map_err(|error| {
-                KafkaError::client(
-                    format!("asking for the ends of {} partition {partition}", self.topic),
-                    error,
-                )
-            })?;
+        let asked = self.questions.consumer.fetch_watermarks(&self.topic, partition, timeout);
+        let (low, high) = asked.map_err(|error| {
+            KafkaError::client(format!("asking for the ends of {} partition {partition}", self.topic), error)
+        })?;
         Ok((u64::try_from(low).unwrap_or(0), u64::try_from(high).unwrap_or(0)))
     }
 

@@ -277,7 +277,7 @@ impl ConsumerContext for Rebalancer {
                 consumer.incremental_unassign(list)
             }
             _ => {
-                self.revoke(partitions);
+                self.revoke(&partitions);
                 consumer.incremental_unassign(list)
             }
         };
@@ -308,23 +308,23 @@ impl Rebalancer {
     }
 
     /// Returns when the judge has let go, or at the deadline.
-    fn revoke(&self, partitions: Vec<PartitionId>) {
+    fn revoke(&self, partitions: &[PartitionId]) {
         if partitions.is_empty() {
             return;
         }
         tracing::info!(partitions = ?partitions, "partitions go to another node");
         let (done, told) = oneshot::channel();
-        let revoked = AssignmentChange::Revoked { partitions: partitions.clone(), done };
+        let revoked = AssignmentChange::Revoked { partitions: partitions.to_vec(), done };
         if self.send(revoked) {
             // An answer that is dropped says as much: nobody judges them any longer.
             let answer = self.runtime.block_on(async { tokio::time::timeout(REVOKE_DEADLINE, told).await });
             if answer.is_err() {
                 tracing::error!(partitions = ?partitions, "the judge did not let go in time; what it had in hand is dropped");
                 metrics::counter!("kafka_group_revocations_late_total").increment(1);
-                self.send(AssignmentChange::Lost(partitions.clone()));
+                self.send(AssignmentChange::Lost(partitions.to_vec()));
             }
         }
-        self.take_away(&partitions);
+        self.take_away(partitions);
     }
 
     fn take_away(&self, partitions: &[PartitionId]) {

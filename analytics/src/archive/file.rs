@@ -2,14 +2,15 @@
 //!
 //! ```text
 //!   header   one line of JSON: format, partition, where it starts after and ends, runs, activations,
-//!            quarantined positions, SHA-256 of the file before
+//!            quarantined positions, marks, the log's history, SHA-256 of the file before
 //!   body     one zstd frame of entries: length u32 │ position u64 │ kind u8 │ payload
 //!   hash     SHA-256 of all bytes above, 32 bytes
 //! ```
 //!
-//! Numbers are little-endian; `length` counts what follows it. Files are named by their first and last
-//! position, so that a listing in the order of names is the order of the log. Each holds the hash of the
-//! one before: a file that was changed, lost or put in is found by reading on.
+//! Numbers are little-endian; `length` counts what follows it. Files are named by their first position, so that a
+//! listing in the order of names is the order of the log, over all its epochs. Each holds the hash of the
+//! one before: a file that was changed, lost or put in is found by reading on. Format 1, which has no marks and no
+//! history, and names its files by their last position too, is read as well.
 
 use super::ArchiveError;
 use gonggumoa_core::clock::UnixMillis;
@@ -17,6 +18,7 @@ use gonggumoa_core::ids::{PartitionId, Position, RunId};
 use gonggumoa_core::judge::rules::RulesActivation;
 use gonggumoa_core::log::codec::{decode_click, encode_click};
 use gonggumoa_core::log::{LogEntry, LogPosition};
+use gonggumoa_core::store::RunMark;
 use object_store::path::Path;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -24,7 +26,9 @@ use std::io::Write;
 use uuid::Uuid;
 
 /// The format written now.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
+/// The oldest that is read.
+const FORMAT_MIN: u32 = 1;
 /// zstd's fastest: a third of the work of its default for a tenth more bytes, on cores that serve buyers.
 const COMPRESSION_LEVEL: i32 = 1;
 const HASH_BYTES: usize = 32;
@@ -74,6 +78,13 @@ pub struct FileHeader {
     pub activations: Vec<RulesActivation>,
     /// Positions that the judge failed on, obeyed at replay.
     pub quarantined: Vec<Position>,
+    /// The runs' marks after the last entry: what was taken of a shared log, so that whoever goes on takes nothing
+    /// again and misses nothing.
+    #[serde(default)]
+    pub marks: Vec<RunMark>,
+    /// The identity of a shared log in its epoch; absent for a journal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub history: Option<RunId>,
     /// SHA-256 (hex) of the file before; absent in the first.
     pub previous_sha256: Option<String>,
 }
@@ -86,9 +97,9 @@ pub(super) fn folder(partition: PartitionId) -> Path {
     Path::from(format!("{PARTITIONS}/p{partition}"))
 }
 
-/// The name of the file with these positions.
-pub(super) fn name(partition: PartitionId, first: Position, last: Position) -> Path {
-    Path::from(format!("{PARTITIONS}/p{partition}/{:020}-{:020}.gmz", first.0, last.0))
+/// The name of the file that begins with this position.
+pub(super) fn name(partition: PartitionId, first: Position) -> Path {
+    Path::from(format!("{PARTITIONS}/p{partition}/{:020}.gmz", first.0))
 }
 
 /// The name of the object that holds a rules version.
@@ -104,6 +115,8 @@ pub(super) struct FileWriter {
     pub(super) first: Option<Position>,
     pub(super) end: Option<LogPosition>,
     pub(super) raw_bytes: u64,
+    pub(super) marks: Vec<RunMark>,
+    pub(super) history: Option<RunId>,
     entries: u64,
     runs: Vec<RunId>,
 }
@@ -117,6 +130,8 @@ impl FileWriter {
             first: None,
             end: None,
             raw_bytes: 0,
+            marks: Vec::new(),
+            history: None,
             entries: 0,
             runs: Vec::new(),
         })
@@ -175,6 +190,8 @@ impl FileWriter {
             runs: self.runs,
             activations,
             quarantined,
+            marks: self.marks,
+            history: self.history,
             previous_sha256,
         };
         let mut bytes = serde_json::to_vec(&header)?;
@@ -183,7 +200,7 @@ impl FileWriter {
         let hash = Sha256::digest(&bytes);
         let hash_hex = hex(&hash);
         bytes.extend_from_slice(&hash);
-        Ok(Some((name(partition, first, end.through), bytes, hash_hex)))
+        Ok(Some((name(partition, first), bytes, hash_hex)))
     }
 }
 
@@ -215,7 +232,7 @@ impl FileReader {
         let line = content.iter().position(|byte| *byte == b'\n').ok_or_else(|| damaged("no header"))?;
         let header: FileHeader = serde_json::from_slice(&content[..line])
             .map_err(|error| damaged(&format!("its header is not understood: {error}")))?;
-        if header.format != FORMAT {
+        if !(FORMAT_MIN..=FORMAT).contains(&header.format) {
             return Err(damaged(&format!("format {} is unknown", header.format)));
         }
         let body = zstd::decode_all(&content[line + 1..])

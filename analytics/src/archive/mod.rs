@@ -5,14 +5,15 @@
 //! by hash.
 //!
 //! Invariants: entries stand in position order, each once, none beyond the stored position (so the
-//! quarantined positions of a file are known when it is written); a file becomes visible whole or not at
-//! all; a part of the log is released only after its file is durably there. A restart goes on after the
+//! quarantined positions of a file are known when it is written), and what a shared log holds again only at its
+//! first place; a file becomes visible whole or not at all, and never changes; a part of the log is released only after its file is durably there. A restart goes on after the
 //! last file; what was gathered and not yet written is read from the log again. Old files go from the
 //! beginning (`expire`); what stays can be verified from its own first file on, and replayed but for its first two
 //! days, whose verdicts are taken over from the store.
 
 mod expire;
 mod file;
+mod handle;
 mod read;
 mod replay;
 #[cfg(test)]
@@ -21,12 +22,13 @@ mod write;
 
 pub use expire::delete_before;
 pub use file::{FileHeader, Place};
+pub use handle::{ArchiveHandle, spawn, spawn_assigned};
 pub use read::{files, read};
-pub use replay::{Beginning, Compared, Difference, ReplayReport, replay};
-pub use write::{ArchiveHandle, spawn};
+pub use replay::{Beginning, Compared, Difference, ReplayReport, replay, replay_all};
 
 use gonggumoa_core::judge::RulesError;
 use gonggumoa_core::log::LogError;
+use gonggumoa_core::log::arrivals::Gap;
 use gonggumoa_core::store::StoreError;
 use object_store::ObjectStore;
 use object_store::local::LocalFileSystem;
@@ -83,6 +85,15 @@ pub enum ArchiveError {
         /// The file.
         file: String,
     },
+    /// Another process has written this file: it archives the partition too.
+    #[error("archive file {file} was written by another process")]
+    Overtaken {
+        /// The file.
+        file: String,
+    },
+    /// A record is missing from a shared log.
+    #[error("the log cannot be archived further")]
+    Gap(#[from] Gap),
     /// The log cannot be read.
     #[error("the log cannot be archived")]
     Log(#[from] LogError),
@@ -101,7 +112,8 @@ impl ArchiveError {
     /// Whether the same call may work later.
     pub fn retryable(&self) -> bool {
         match self {
-            Self::Objects { .. } | Self::Io(_) => true,
+            Self::Objects { .. } | Self::Overtaken { .. } | Self::Io(_) => true,
+            Self::Gap(gap) => gap.retryable(),
             Self::Damaged { .. } | Self::Chain { .. } => false,
             Self::Rules(error) => error.retryable(),
             Self::Log(error) => error.retryable(),

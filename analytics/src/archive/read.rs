@@ -24,6 +24,13 @@ pub async fn files(objects: &dyn ObjectStore, partition: PartitionId) -> Result<
     Ok(names)
 }
 
+/// The epoch of the log that a file of this name holds a part of. All its entries are of one: a log of a new epoch
+/// begins with a new start.
+pub(super) fn epoch_of(name: &str) -> u16 {
+    let first = name.rsplit('/').next().and_then(|file| file.get(..20));
+    first.and_then(|digits| digits.parse().ok()).map_or(0, |first| Position(first).epoch())
+}
+
 /// The error of an object that could not be had.
 pub(super) fn failed(file: &str) -> impl Fn(object_store::Error) -> ArchiveError {
     move |source| ArchiveError::Objects { file: file.to_owned(), source }

@@ -20,6 +20,7 @@
 //! Non-goals: gonggus that are in the store and not in the archive; flags and adjustments; clicks that
 //! retention has dropped (they are named as missing).
 
+mod all;
 mod beginning;
 mod compare;
 mod fold;
@@ -27,6 +28,7 @@ mod report;
 #[cfg(test)]
 mod tests;
 
+pub use all::replay_all;
 pub use beginning::Beginning;
 pub use report::{Compared, Difference, ReplayReport};
 

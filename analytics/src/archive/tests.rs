@@ -13,6 +13,8 @@ use gonggumoa_core::store::{ClickStore, GongguSnapshot, JudgedBatch, LoadRequest
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
+mod shared;
+
 const PARTITION: PartitionId = PartitionId(0);
 
 /// A log that grows under the test's hand and remembers what was released.

@@ -1,104 +1,58 @@
-//! Writing the archive: one task a partition.
+//! Writing the archive of one partition.
+//!
+//! Problem: a process that lost a partition of a shared log without knowing it goes on archiving it beside the
+//! next one. A file's name is the position of its first entry, which follows from the file before and the log
+//! alone; so of all that would continue a file there is one name, and whoever creates it first wins. The other
+//! reads it and goes on after it: the chain of hashes never forks, and no file is ever overwritten.
 
 use super::file::{FileWriter, rules_name};
+use super::handle::{Shared, stop_signal};
 use super::read::{files, open};
 use super::{ArchiveConfig, ArchiveError};
 use gonggumoa_core::ids::{PartitionId, Position};
 use gonggumoa_core::judge::rules::RulesActivation;
-use gonggumoa_core::log::{ClickLog, LogBatch, LogError, LogPosition, LogReader};
-use gonggumoa_core::store::ClickStore;
+use gonggumoa_core::log::{ClickLog, LogBatch, LogError, LogPosition, LogReader, arrivals};
+use gonggumoa_core::store::{ClickStore, RunMark};
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt};
-use parking_lot::Mutex;
-use std::collections::BTreeMap;
+use object_store::{ObjectStore, ObjectStoreExt, PutMode};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 /// The name under which the archive releases the log.
 const READER: &str = "archive";
 /// Pause before another try after a failure: the log waits, nothing is lost.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
+/// Pause after a failure that does not end by itself: how often the alarm is repeated.
+const LASTING_PAUSE: Duration = Duration::from_secs(30);
 
-/// What the tasks tell the handle.
-#[derive(Debug, Default)]
-struct Shared {
-    through: Mutex<BTreeMap<PartitionId, Position>>,
-    failure: Mutex<Option<String>>,
-}
-
-/// The running archive.
-#[derive(Debug)]
-pub struct ArchiveHandle {
-    stop: watch::Sender<bool>,
-    tasks: JoinSet<()>,
-    shared: Arc<Shared>,
-}
-
-impl ArchiveHandle {
-    /// Up to where each partition is durably archived; those without a file are left out.
-    pub fn through(&self) -> Vec<(PartitionId, Position)> {
-        self.shared.through.lock().iter().map(|(partition, position)| (*partition, *position)).collect()
-    }
-
-    /// The last failure, while it lasts: for readiness and alarms.
-    pub fn failure(&self) -> Option<String> {
-        self.shared.failure.lock().clone()
-    }
-
-    /// Stops after the file being put, if any. What was gathered is read again at the next start.
-    pub async fn stop(mut self) {
-        let _ = self.stop.send(true);
-        while self.tasks.join_next().await.is_some() {}
-    }
-}
-
-/// Starts the archive of all partitions of `log`.
-#[expect(clippy::needless_pass_by_value, reason = "the tasks share what the caller hands over")]
-pub fn spawn(
-    config: ArchiveConfig,
-    log: Arc<dyn ClickLog>,
-    store: Arc<dyn ClickStore>,
-    objects: Arc<dyn ObjectStore>,
-) -> ArchiveHandle {
-    let (stop, stopped) = watch::channel(false);
-    let shared = Arc::new(Shared::default());
-    let mut tasks = JoinSet::new();
-    for partition in log.partitions() {
-        let archiver = Archiver {
-            config: config.clone(),
-            partition,
-            log: log.clone(),
-            store: store.clone(),
-            objects: objects.clone(),
-            shared: shared.clone(),
-            stopped: stopped.clone(),
-        };
-        tasks.spawn(archiver.run());
-    }
-    ArchiveHandle { stop, tasks, shared }
-}
-
-struct Archiver {
-    config: ArchiveConfig,
-    partition: PartitionId,
-    log: Arc<dyn ClickLog>,
-    store: Arc<dyn ClickStore>,
-    objects: Arc<dyn ObjectStore>,
-    shared: Arc<Shared>,
-    stopped: watch::Receiver<bool>,
+pub(super) struct Archiver {
+    pub(super) config: ArchiveConfig,
+    pub(super) partition: PartitionId,
+    pub(super) log: Arc<dyn ClickLog>,
+    pub(super) store: Arc<dyn ClickStore>,
+    pub(super) objects: Arc<dyn ObjectStore>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) stopped: watch::Receiver<bool>,
 }
 
 /// Where the next file begins.
 struct Chain {
     end: Option<LogPosition>,
     sha256: Option<String>,
+    /// What was taken of each run of a shared log.
+    marks: Vec<RunMark>,
+}
+
+/// Entries for a file, and why the log gives no more after them.
+struct Filled {
+    file: FileWriter,
+    obstacle: Option<ArchiveError>,
 }
 
 impl Archiver {
-    async fn run(self) {
+    pub(super) async fn run(self) {
         let mut stopped = self.stopped.clone();
         loop {
             let error = tokio::select! {
@@ -108,15 +62,21 @@ impl Archiver {
                 },
                 () = stop_signal(&mut stopped) => return,
             };
-            metrics::counter!("archive_failures_total").increment(1);
-            tracing::error!(
-                archive.partition = self.partition.0,
-                error = &error as &dyn std::error::Error,
-                "the archive failed; the log is kept until it works again"
-            );
-            *self.shared.failure.lock() = Some(error.to_string());
+            if let ArchiveError::Overtaken { file } = &error {
+                metrics::counter!("archive_overtaken_total").increment(1);
+                tracing::warn!(archive.file = file, "another process archives this partition too");
+            } else {
+                metrics::counter!("archive_failures_total").increment(1);
+                tracing::error!(
+                    archive.partition = self.partition.0,
+                    error = &error as &dyn std::error::Error,
+                    "the archive failed; the log is kept until it works again"
+                );
+                self.shared.failures.lock().insert(self.partition, error.to_string());
+            }
+            let pause = if error.retryable() { RETRY_PAUSE } else { LASTING_PAUSE };
             tokio::select! {
-                () = tokio::time::sleep(RETRY_PAUSE) => {}
+                () = tokio::time::sleep(pause) => {}
                 () = stop_signal(&mut stopped) => return,
             }
         }
@@ -127,58 +87,86 @@ impl Archiver {
     async fn archive(&self) -> Result<(), ArchiveError> {
         let mut chain = self.last_file().await?;
         let mut reader = self.log.reader(self.partition, chain.end).await?;
-        *self.shared.failure.lock() = None;
+        self.shared.failures.lock().remove(&self.partition);
         loop {
-            let file = self.fill(&mut *reader, chain.end).await?;
+            let Filled { file, obstacle } = self.fill(&mut *reader, &chain).await?;
             chain = self.put(file, chain).await?;
+            if let Some(obstacle) = obstacle {
+                return Err(obstacle);
+            }
         }
     }
 
     /// Finds the last file and releases what it covers once more, in case a crash came in between.
     async fn last_file(&self) -> Result<Chain, ArchiveError> {
         let Some(name) = files(&*self.objects, self.partition).await?.pop() else {
-            return Ok(Chain { end: None, sha256: None });
+            return Ok(Chain { end: None, sha256: None, marks: Vec::new() });
         };
         let file = open(&*self.objects, &name).await?;
         let end = LogPosition::from(file.header.end);
         self.released(end).await;
-        Ok(Chain { end: Some(end), sha256: Some(file.sha256) })
+        Ok(Chain { end: Some(end), sha256: Some(file.sha256), marks: file.header.marks })
     }
 
-    /// Gathers entries until the file is large or old enough.
-    async fn fill(
-        &self,
-        reader: &mut dyn LogReader,
-        after: Option<LogPosition>,
-    ) -> Result<FileWriter, ArchiveError> {
-        let mut file = FileWriter::new(after)?;
+    /// Gathers entries until the file is large or old enough, or the log gives no more.
+    async fn fill(&self, reader: &mut dyn LogReader, chain: &Chain) -> Result<Filled, ArchiveError> {
+        let mut file = FileWriter::new(chain.end)?;
+        let (mut marks, mut read) = (chain.marks.clone(), chain.end);
         let mut cut_at: Option<Instant> = None;
-        while file.raw_bytes < self.config.file_bytes_max {
-            let batch = match cut_at {
-                None => reader.next(self.config.entries_max).await?,
-                Some(at) => match tokio::time::timeout_at(at, reader.next(self.config.entries_max)).await {
-                    Ok(batch) => batch?,
+        let mut obstacle = None;
+        while file.raw_bytes < self.config.file_bytes_max && obstacle.is_none() {
+            let next = reader.next(self.config.entries_max);
+            let next = match cut_at {
+                None => next.await,
+                Some(at) => match tokio::time::timeout_at(at, next).await {
+                    Ok(next) => next,
                     Err(_) => break,
                 },
             };
-            cut_at.get_or_insert_with(|| Instant::now() + self.config.file_age_max);
-            self.stored(&batch).await?;
-            for (position, entry) in &batch.entries {
-                file.push(*position, entry)?;
+            let mut batch = match next {
+                Ok(batch) => batch,
+                Err(error @ LogError::Newer { .. }) => {
+                    obstacle = Some(error.into());
+                    break;
+                }
+                Err(error) => return Err(error.into()),
+            };
+            obstacle = arrivals::admit(&mut batch, read, &mut marks).err().map(ArchiveError::from);
+            read = Some(batch.end);
+            self.gather(&batch, &marks, &mut file).await?;
+            if file.first.is_some() {
+                cut_at.get_or_insert_with(|| Instant::now() + self.config.file_age_max);
             }
-            file.end = Some(batch.end);
             if cut_at.is_some_and(|at| at <= Instant::now()) {
                 break;
             }
         }
-        Ok(file)
+        Ok(Filled { file, obstacle })
     }
 
-    /// Waits until the store has this batch.
-    async fn stored(&self, batch: &LogBatch) -> Result<(), ArchiveError> {
+    /// Adds what a batch has that is new, as soon as it is judged.
+    async fn gather(
+        &self,
+        batch: &LogBatch,
+        marks: &[RunMark],
+        file: &mut FileWriter,
+    ) -> Result<(), ArchiveError> {
+        let Some((last, _)) = batch.entries.last() else { return Ok(()) };
+        self.stored(*last).await?;
+        for (position, entry) in &batch.entries {
+            file.push(*position, entry)?;
+        }
+        file.end = Some(batch.end);
+        file.history = batch.history;
+        file.marks = marks.to_vec();
+        Ok(())
+    }
+
+    /// Waits until the store has the entry at `last`.
+    async fn stored(&self, last: Position) -> Result<(), ArchiveError> {
         loop {
             let progress = self.store.progress(self.partition).await?;
-            if progress.is_some_and(|progress| progress.position.through >= batch.end.through) {
+            if progress.is_some_and(|progress| progress.position.through >= last) {
                 return Ok(());
             }
             tokio::time::sleep(self.config.poll_interval).await;
@@ -187,7 +175,7 @@ impl Archiver {
 
     async fn put(&self, file: FileWriter, chain: Chain) -> Result<Chain, ArchiveError> {
         let (Some(first), Some(end)) = (file.first, file.end) else { return Ok(chain) };
-        let raw_bytes = file.raw_bytes;
+        let (raw_bytes, marks) = (file.raw_bytes, file.marks.clone());
         let activations = self.activations(first, end.through).await?;
         let before = Position(first.0.saturating_sub(1));
         let mut quarantined = self.store.quarantined(self.partition, before).await?;
@@ -198,13 +186,13 @@ impl Archiver {
             return Ok(chain);
         };
         let file_bytes = bytes.len() as u64;
-        self.put_object(&name, bytes).await?;
+        self.put_object(&name, bytes, PutMode::Create).await?;
         metrics::counter!("archive_files_total").increment(1);
         metrics::counter!("archive_raw_bytes_total").increment(raw_bytes);
         metrics::counter!("archive_file_bytes_total").increment(file_bytes);
         tracing::info!(archive.file = %name, archive.bytes = file_bytes, "an archive file was written");
         self.released(end).await;
-        Ok(Chain { end: Some(end), sha256: Some(sha256) })
+        Ok(Chain { end: Some(end), sha256: Some(sha256), marks })
     }
 
     /// The activation in force at `first` and those after it, and the versions they name as objects of
@@ -223,15 +211,19 @@ impl Archiver {
             let named = activations.iter().any(|activation| activation.version == rules.version);
             if named && self.objects.head(&name).await.is_err() {
                 let json = serde_json::to_vec(&rules).map_err(std::io::Error::from)?;
-                self.put_object(&name, json).await?;
+                self.put_object(&name, json, PutMode::Overwrite).await?;
             }
         }
         Ok(activations)
     }
 
-    async fn put_object(&self, name: &Path, bytes: Vec<u8>) -> Result<(), ArchiveError> {
-        let failed = |source| ArchiveError::Objects { file: name.to_string(), source };
-        self.objects.put(name, bytes.into()).await.map(|_| ()).map_err(failed)
+    async fn put_object(&self, name: &Path, bytes: Vec<u8>, mode: PutMode) -> Result<(), ArchiveError> {
+        let file = name.to_string();
+        match self.objects.put_opts(name, bytes.into(), mode.into()).await {
+            Ok(_) => Ok(()),
+            Err(object_store::Error::AlreadyExists { .. }) => Err(ArchiveError::Overtaken { file }),
+            Err(source) => Err(ArchiveError::Objects { file, source }),
+        }
     }
 
     async fn released(&self, end: LogPosition) {
@@ -240,9 +232,4 @@ impl Archiver {
         metrics::gauge!("archive_position", "partition" => self.partition.to_string())
             .set(end.through.0 as f64);
     }
-}
-
-/// Resolves when the handle says stop, or is gone.
-async fn stop_signal(stopped: &mut watch::Receiver<bool>) {
-    let _ = stopped.wait_for(|stop| *stop).await;
 }

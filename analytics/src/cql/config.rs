@@ -72,21 +72,21 @@ impl CqlConfig {
             Err(CqlError::Setting { setting, value, problem: problem.to_owned(), passing: false })
         };
         if self.nodes.is_empty() || self.nodes.iter().any(|node| node.trim().is_empty()) {
-            return wrong("CQL_NODES", self.nodes.join(","), "names no node, or an empty one");
+            return wrong("SCYLLA_NODES", self.nodes.join(","), "names no node, or an empty one");
         }
         let plain = |character: char| character.is_ascii_alphanumeric() || character == '_';
         let starts = self.keyspace.chars().next().is_some_and(|first| first.is_ascii_alphabetic());
         if !starts || !self.keyspace.chars().all(plain) || self.keyspace.len() > KEYSPACE_MAX_CHARS {
             let problem = "is not a letter followed by at most 47 letters, digits and underscores";
-            return wrong("CQL_KEYSPACE", self.keyspace.clone(), problem);
+            return wrong("SCYLLA_KEYSPACE", self.keyspace.clone(), problem);
         }
         if self.replication_factor == 0 {
-            return wrong("CQL_REPLICATION_FACTOR", "0".into(), "keeps nothing");
+            return wrong("SCYLLA_REPLICATION_FACTOR", "0".into(), "keeps nothing");
         }
         if let Some(name) = &self.local_datacenter
             && (name.is_empty() || name.contains('\''))
         {
-            return wrong("CQL_LOCAL_DATACENTER", name.clone(), "is not the name of a datacenter");
+            return wrong("SCYLLA_DATACENTER", name.clone(), "is not the name of a datacenter");
         }
         if self.click_retention_months > CLICK_RETENTION_MONTHS_MAX {
             let value = self.click_retention_months.to_string();
@@ -97,7 +97,7 @@ impl CqlConfig {
             );
         }
         if self.request_timeout.is_zero() {
-            return wrong("CQL_REQUEST_TIMEOUT_MS", "0".into(), "leaves no time for an answer");
+            return wrong("SCYLLA_REQUEST_TIMEOUT_MILLIS", "0".into(), "leaves no time for an answer");
         }
         Ok(())
     }

@@ -92,7 +92,7 @@ fn check_datacenter(config: &CqlConfig, session: &Session) -> Result<(), CqlErro
     known.sort_unstable();
     known.dedup();
     Err(CqlError::Setting {
-        setting: "CQL_LOCAL_DATACENTER",
+        setting: "SCYLLA_DATACENTER",
         value: name.clone(),
         problem: format!("is none of the cluster's datacenters ({})", known.join(", ")),
         passing: false,
@@ -104,7 +104,7 @@ fn client_config(tls: &CqlTls) -> Result<Arc<ClientConfig>, CqlError> {
     match &tls.ca_file {
         Some(path) => {
             let unreadable = |problem: String| CqlError::Setting {
-                setting: "CQL_CA_FILE",
+                setting: "SCYLLA_TLS",
                 value: path.display().to_string(),
                 problem,
                 passing: false,

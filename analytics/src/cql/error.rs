@@ -181,7 +181,7 @@ impl DriverError for DeserializationError {
 /// What stands in the way of a session, by the setting that may be wrong.
 pub(crate) fn session_error(config: &CqlConfig, error: NewSessionError) -> CqlError {
     let nodes = |problem: String, passing| CqlError::Setting {
-        setting: "CQL_NODES",
+        setting: "SCYLLA_NODES",
         value: config.nodes.join(","),
         problem,
         passing,
@@ -202,7 +202,7 @@ pub(crate) fn session_error(config: &CqlConfig, error: NewSessionError) -> CqlEr
 
 fn connection_error(config: &CqlConfig, error: ConnectionError) -> CqlError {
     let credentials = |problem: &str| CqlError::Setting {
-        setting: "CQL_USER, CQL_PASSWORD",
+        setting: "SCYLLA_USER, SCYLLA_PASSWORD",
         value: config.credentials.as_ref().map(|(user, _)| user.clone()).unwrap_or_default(),
         problem: problem.to_owned(),
         passing: false,
@@ -222,7 +222,7 @@ fn connection_error(config: &CqlConfig, error: ConnectionError) -> CqlError {
             _ => CqlError::Unavailable(Box::new(error)),
         },
         _ => CqlError::Setting {
-            setting: "CQL_NODES",
+            setting: "SCYLLA_NODES",
             value: config.nodes.join(","),
             problem: format!("no node answers: {error}"),
             passing: true,
@@ -243,7 +243,7 @@ pub(crate) fn keyspace_error(config: &CqlConfig, error: UseKeyspaceError) -> Cql
         _ => return CqlError::Unavailable(Box::new(error)),
     };
     CqlError::Setting {
-        setting: "CQL_KEYSPACE",
+        setting: "SCYLLA_KEYSPACE",
         value: config.keyspace.clone(),
         problem: problem.to_owned(),
         passing: false,

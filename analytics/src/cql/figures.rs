@@ -8,12 +8,12 @@
 //! A crash in between leaves a head that is ahead of its tables by what it carries; readers lay that over
 //! what they find, and who loads the gonggu next finishes the tables (see `load`).
 //!
-//! Every row has its position as write timestamp, and a row's value at a position is a function of the log: a late
+//! Every row has a write timestamp made of its position, and a row's value at a position is a function of the log: a late
 //! writer's older rows lose, whatever order they come in, and a tie can only be between equal values.
 
 use super::CqlClickStore;
 use super::error::damaged;
-use super::rows::{HeadRow, RecentFlag, RecentRollup, recent_flag, recent_rollup, rollup_bucket};
+use super::rows::{HeadRow, RecentFlag, RecentRollup, recent_flag, recent_rollup, rollup_bucket, written_at};
 use super::session;
 use crate::postgres::codes;
 use futures::future::try_join_all;
@@ -55,7 +55,7 @@ pub(crate) async fn put(
 ) -> Result<(), StoreError> {
     stream::iter(heads)
         .map(|head| async move {
-            session::write(&store.session, &store.statements.put_head, &head).await?;
+            session::write(&store.session, &store.statements.put_head, head.values()).await?;
             if with_tables { follow(store, &head).await } else { Ok(()) }
         })
         .buffer_unordered(store.concurrency)
@@ -118,7 +118,7 @@ impl SerializeRow for RollupWrite<'_> {
         let (level, at, counts, visitors, referrers, devices) = self.row;
         let through = self.head.applied_through;
         let key = (self.head.gonggu_id, level, self.bucket, at);
-        (key.0, key.1, key.2, key.3, through, counts, visitors, referrers, devices, through)
+        (key.0, key.1, key.2, key.3, through, counts, visitors, referrers, devices, written_at(through))
             .serialize(ctx, writer)
     }
 
@@ -146,8 +146,21 @@ impl SerializeRow for FlagWrite<'_> {
         let (first, last, clicks, visitors) = (flag.9, flag.10, flag.11, &flag.12);
         let gonggu_id = self.head.gonggu_id;
         (
-            gonggu_id, id, scope, index, hash, masked, window, limit, opened, held, first, last, clicks,
-            visitors, last,
+            gonggu_id,
+            id,
+            scope,
+            index,
+            hash,
+            masked,
+            window,
+            limit,
+            opened,
+            held,
+            first,
+            last,
+            clicks,
+            visitors,
+            written_at(last),
         )
             .serialize(ctx, writer)
     }

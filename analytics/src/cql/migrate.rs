@@ -46,7 +46,7 @@ pub async fn migrate(config: &CqlConfig) -> Result<(), CqlError> {
         }
     }
     let owner = Uuid::new_v4();
-    lock(&session, owner).await?;
+    lock(config, &session, owner).await?;
     let applied = apply(config, &session).await;
     let unlock = "DELETE FROM schema_lock WHERE id = 0 IF owner = ?";
     // Not unlocked, it ends by itself.
@@ -159,7 +159,7 @@ async fn make_keyspace(config: &CqlConfig, session: &Session) -> Result<(), CqlE
     let nodes = connect::nodes_count(config, session);
     if usize::from(config.replication_factor) > nodes {
         return Err(CqlError::Setting {
-            setting: "CQL_REPLICATION_FACTOR",
+            setting: "SCYLLA_REPLICATION_FACTOR",
             value: config.replication_factor.to_string(),
             problem: format!("is more than the {nodes} nodes that there are"),
             passing: true,
@@ -181,26 +181,34 @@ async fn change(session: &Session, text: &str) -> Result<(), CqlError> {
     Ok(())
 }
 
-async fn lock(session: &Session, owner: Uuid) -> Result<(), CqlError> {
+async fn lock(config: &CqlConfig, session: &Session, owner: Uuid) -> Result<(), CqlError> {
     let deadline = Instant::now() + LOCK_WAIT;
     let take =
         format!("INSERT INTO schema_lock (id, owner) VALUES (0, ?) IF NOT EXISTS USING TTL {LOCK_SECONDS}");
     loop {
-        match session.query_unpaged(take.as_str(), (owner,)).await {
-            Ok(answer) => {
-                if applied_to(answer)? {
-                    return Ok(());
-                }
-            }
+        let taken = match session.query_unpaged(take.as_str(), (owner,)).await {
+            Ok(answer) => applied_to(answer)?,
             Err(error) if error.is_lasting() => return Err(driver(error)),
-            // Held by another, or without an answer: then our own mark may be there, and ends by itself.
-            Err(_) => {}
+            Err(_) => false,
+        };
+        // Not taken: held, maybe by us, where an earlier try was done without an answer.
+        if taken || holder(config, session).await? == Some(owner) {
+            return Ok(());
         }
         if Instant::now() > deadline {
             return Err(CqlError::Unavailable("another process holds the lock of the schema".into()));
         }
         tokio::time::sleep(LOCK_POLL).await;
     }
+}
+
+async fn holder(config: &CqlConfig, session: &Session) -> Result<Option<Uuid>, CqlError> {
+    let mut statement = Statement::new("SELECT owner FROM schema_lock WHERE id = 0");
+    statement.set_consistency(connect::serial_read(config));
+    let answer = session.query_unpaged(statement, ()).await.map_err(driver)?;
+    let rows = answer.into_rows_result().map_err(|error| damaged("lock", error))?;
+    let row = rows.maybe_first_row::<(Option<Uuid>,)>().map_err(|error| damaged("lock", error))?;
+    Ok(row.and_then(|(owner,)| owner))
 }
 
 /// Whether a compare-and-set was: the first column of its answer. Cassandra adds the row only where it was not,

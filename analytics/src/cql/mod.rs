@@ -8,13 +8,14 @@
 //! row (`figures`).
 //!
 //! **Timestamps.** CQL keeps, cell by cell, the value with the largest write timestamp. Heads, rollup rows and flags
-//! are absolute values as of a position, and have that position as their timestamp (a shared log's is its epoch above
-//! its offset, so that a later epoch wins too). A judge that lost its partition may still write, late and out of
-//! order: what it writes of older positions loses, and what it writes of newer ones is what its successor will
-//! write there itself, because a verdict is a function of the log, the rules version stored for the position and the
-//! quarantined positions stored before it. At equal timestamps the larger value wins; the two are equal by the
-//! same argument. Whoever else writes these tables must do so too. The position alone moves by compare-and-set: it is
-//! what tells the one who lost.
+//! are absolute values as of a position, and their timestamp is made of it: the position (a shared log's is its epoch
+//! above its offset, so that a later epoch wins too) less 2^63 - 1, which orders the same and never lies in the
+//! future, as ScyllaDB demands. A judge that lost its partition may still write, late and out of order: what it writes
+//! of older positions loses, and what it writes of newer ones is what its successor will write there itself,
+//! because a verdict is a function of the log, the rules version stored for the position and the quarantined
+//! positions stored before it. At equal timestamps the larger value wins; the two are equal by the same argument.
+//! Whoever else writes these tables must write so too; without a timestamp of that kind he would win for ever. The
+//! position alone moves by compare-and-set: it is what tells the one who lost.
 //!
 //! **Clicks** never change, so their timestamp is the time of writing and a repetition is the same row; that also lets
 //! time-window compaction drop whole files when their time to live is over. Clicks go after
@@ -44,7 +45,7 @@ mod stats;
 mod write;
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 

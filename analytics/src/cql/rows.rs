@@ -14,8 +14,9 @@ use gonggumoa_core::kst::{DAY_MILLIS, HOUR_MILLIS, MINUTE_MILLIS};
 use gonggumoa_core::log::codec;
 use gonggumoa_core::store::{StoreError, needed};
 use gonggumoa_core::visitor::AddressHash;
+use scylla::serialize::row::SerializeRow;
 use scylla::value::{CqlTimestamp, MaybeUnset};
-use scylla::{DeserializeRow, SerializeRow};
+use scylla::{DeserializeRow, SerializeRow as DeriveSerializeRow};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use uuid::Uuid;
@@ -58,7 +59,7 @@ fn time(at: UnixMillis) -> CqlTimestamp {
 }
 
 /// A row of `clicks`, to be written; `ttl` in seconds.
-#[derive(SerializeRow)]
+#[derive(DeriveSerializeRow)]
 pub(crate) struct ClickWrite {
     pub(crate) gonggu_id: Uuid,
     pub(crate) bucket: i64,
@@ -121,7 +122,7 @@ impl ClickWrite {
 }
 
 /// The raw address of a click, which goes earlier than the click.
-#[derive(SerializeRow)]
+#[derive(DeriveSerializeRow)]
 pub(crate) struct AddressWrite {
     gonggu_id: Uuid,
     bucket: i64,
@@ -148,7 +149,7 @@ impl AddressWrite {
 }
 
 /// A row of `clicks_needed`, to be written.
-#[derive(SerializeRow)]
+#[derive(DeriveSerializeRow)]
 pub(crate) struct NeededWrite {
     pub(crate) gonggu_id: Uuid,
     pub(crate) bucket: i64,
@@ -402,8 +403,14 @@ pub(crate) fn flag_of(gonggu_id: GongguId, row: RecentFlag) -> Result<Flag, Stor
     })
 }
 
-/// A row of `click_heads`. Values in the order of the statements in `statements.rs`.
-#[derive(SerializeRow, DeserializeRow)]
+/// The write timestamp of what is as of a position: larger for later positions, and never in the future, which
+/// ScyllaDB refuses (as microseconds, positions from the seventh epoch on would be).
+pub(crate) fn written_at(position: i64) -> i64 {
+    position - i64::MAX
+}
+
+/// A row of `click_heads`.
+#[derive(DeserializeRow)]
 pub(crate) struct HeadRow {
     pub(crate) gonggu_id: Uuid,
     pub(crate) partition: i32,
@@ -429,6 +436,22 @@ impl HeadRow {
             recent_rollups: Vec::new(),
             recent_flags: Vec::new(),
         }
+    }
+
+    /// As the values of its statement.
+    pub(crate) fn values(&self) -> impl SerializeRow + '_ {
+        (
+            self.gonggu_id,
+            self.partition,
+            self.applied_through,
+            &self.counts,
+            &self.visitors,
+            self.last_judged_at,
+            self.last_clicked_at,
+            &self.recent_rollups,
+            &self.recent_flags,
+            written_at(self.applied_through),
+        )
     }
 
     pub(crate) fn head(&self) -> Result<GongguHead, StoreError> {

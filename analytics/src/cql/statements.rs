@@ -82,8 +82,7 @@ statements! {
         WHERE gonggu_id = ? AND bucket = ? AND judged_at > ? AND judged_at <= ?";
     Plain put_head = "INSERT INTO click_heads (gonggu_id, partition, applied_through, counts, visitors,
         last_judged_at, last_clicked_at, recent_rollups, recent_flags)
-        VALUES (:gonggu_id, :partition, :applied_through, :counts, :visitors, :last_judged_at, :last_clicked_at,
-        :recent_rollups, :recent_flags) USING TIMESTAMP :applied_through";
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) USING TIMESTAMP ?";
     Plain head = "SELECT gonggu_id, partition, applied_through, counts, visitors, last_judged_at, last_clicked_at,
         recent_rollups, recent_flags FROM click_heads WHERE gonggu_id = ?";
     Plain put_rollup = "INSERT INTO click_rollups (gonggu_id, level, bucket, at, through, counts, visitors,

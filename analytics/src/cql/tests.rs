@@ -7,6 +7,7 @@ mod schema;
 
 use super::testing::TestStore;
 use super::write::{address_ttl, click_ttl};
+use crate::retention::{self, RetentionConfig};
 use gonggumoa_core::clock::UnixMillis;
 use gonggumoa_core::kst::DAY_MILLIS;
 use gonggumoa_core::store::conformance::fixture::{self, START, Writer};
@@ -59,6 +60,19 @@ fn times_to_live_end_with_retention() {
         assert_eq!(address_ttl(clicked_at, 90, START), 90 * day);
     }
     assert_eq!(click_ttl(UnixMillis::MIN, 120, START), day);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_retention_pass_has_nothing_to_do_but_the_archive() {
+    let Some(subject) = TestStore::open().await else { return };
+    let (mut writer, gonggu_id) = (Writer::new(0), fixture::gonggu());
+    let clicks = writer.clicks(&[gonggu_id], 3);
+    subject.store.store(&writer.batch(clicks)).await.unwrap();
+    let objects = object_store::memory::InMemory::new();
+    let config = RetentionConfig { ip_retention_days: 90, click_retention_months: 13 };
+    let done = retention::pass(&config, &*subject.store, &objects, START).await.unwrap();
+    assert_eq!(done, retention::RetentionPass::default());
+    subject.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

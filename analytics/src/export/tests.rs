@@ -2,18 +2,17 @@
 //! Evidence is what the figures count.
 
 use super::*;
-use crate::postgres::testing::TestStore;
-use gonggumoa_core::store::ClickStore;
+use crate::testing::{RecordedUnderTest, on_both_stores};
 use gonggumoa_core::store::conformance::fixture::{self, START, Writer};
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_click_once_with_the_last_decision() {
-    let Some(subject) = TestStore::open().await else { return };
+on_both_stores! { every_click_once_with_the_last_decision }
+
+async fn every_click_once_with_the_last_decision(subject: &dyn RecordedUnderTest) {
     let (mut writer, gonggu_id) = (Writer::new(0), fixture::gonggu());
     // More than two pages, several in one millisecond.
     let mut clicks = fixture::every_kind(&mut writer, gonggu_id);
     clicks.extend((0..2_300).map(|index| writer.click(gonggu_id, START.plus_millis(20_000 + index / 50))));
-    subject.store.store(&writer.batch(clicks.clone())).await.unwrap();
+    subject.writes().store(&writer.batch(clicks.clone())).await.unwrap();
     for (reason, decided_at) in [(codes::INVALID, "2026-11-25"), (codes::BILLABLE, "2026-11-24")] {
         sqlx::query(
             "INSERT INTO click_adjustments
@@ -23,12 +22,12 @@ async fn every_click_once_with_the_last_decision() {
         .bind(gonggu_id.0)
         .bind(reason)
         .bind(decided_at)
-        .execute(subject.store.pool())
+        .execute(subject.recorded().catalog())
         .await
         .unwrap();
     }
     let rows: Vec<EvidenceRow> =
-        evidence(subject.store.clone(), gonggu_id, START, UnixMillis::MAX).try_collect().await.unwrap();
+        evidence(subject.recorded(), gonggu_id, START, UnixMillis::MAX).try_collect().await.unwrap();
     assert_eq!(rows.len(), clicks.len());
     for (row, judged) in rows.iter().zip(&clicks) {
         assert_eq!(row.click_id, judged.click.id);
@@ -40,5 +39,4 @@ async fn every_click_once_with_the_last_decision() {
     assert_eq!(rows[1].visitor, clicks[1].click.member.unwrap().id.to_string());
     assert_eq!(rows[1].ip_address, "2001:db8:1:2:3:4:5:6");
     assert_eq!(rows[1].ip_masked, "2001:db8:1::*");
-    subject.close().await;
 }

@@ -3,11 +3,10 @@
 
 use super::buckets::borders;
 use super::*;
-use crate::postgres::testing::TestStore;
+use crate::testing::{RecordedUnderTest, on_both_stores};
 use chrono::{DateTime, TimeZone, Timelike};
 use gonggumoa_core::click::JudgedClick;
 use gonggumoa_core::judge::totals::{RollupKey, VisitorSketch};
-use gonggumoa_core::store::ClickStore;
 use gonggumoa_core::store::conformance::fixture::{self, START, Writer};
 
 fn at(text: &str) -> UnixMillis {
@@ -80,29 +79,33 @@ fn plans_read_few_rows() {
     }
 }
 
+on_both_stores! {
+    figures_are_the_clicks_counted,
+    visitors_are_those_of_the_range,
+    adjustments_are_in_every_figure,
+}
+
 /// Clicks at odd times over some days, several gonggus apart.
-async fn filled(subject: &TestStore, from: UnixMillis) -> (GongguId, Vec<JudgedClick>) {
+async fn filled(subject: &dyn RecordedUnderTest, from: UnixMillis) -> (GongguId, Vec<JudgedClick>) {
     let (mut writer, gonggu_id) = (Writer::new(0), fixture::gonggu());
     let clicks: Vec<JudgedClick> = (0..400)
         .map(|index| writer.click(gonggu_id, from.plus_millis(index * 17 * MINUTE_MILLIS + index * 7)))
         .collect();
     let mut batch = writer.batch(clicks.clone());
     batch.to.marks[0].at = START;
-    subject.store.store(&batch).await.unwrap();
+    subject.writes().store(&batch).await.unwrap();
     (gonggu_id, clicks)
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn figures_are_the_clicks_counted() {
-    let Some(subject) = TestStore::open().await else { return };
+async fn figures_are_the_clicks_counted(subject: &dyn RecordedUnderTest) {
     // Over the end of daylight saving in New York and a month border.
     let first = at("2026-10-30T03:11:00Z");
-    let (gonggu_id, clicks) = filled(&subject, first).await;
+    let (gonggu_id, clicks) = filled(subject, first).await;
     for tz in [Tz::Asia__Seoul, Tz::UTC, Tz::Asia__Kolkata, Tz::America__New_York, Tz::Australia__Lord_Howe] {
         for interval in [Interval::Minute, Interval::Hour, Interval::Day] {
             let (from, to) = (first.plus_millis(5 * HOUR_MILLIS), first.plus_millis(90 * HOUR_MILLIS));
             let query = StatsQuery { gonggu_id, from, to, interval, tz };
-            let stats = gonggu_stats(&*subject.store, &query).await.unwrap();
+            let stats = gonggu_stats(&*subject.recorded(), &query).await.unwrap();
             assert!(stats.from <= from && stats.to >= to);
             let inside = |click: &&JudgedClick| {
                 stats.from <= click.click.clicked_at && click.click.clicked_at < stats.to
@@ -116,7 +119,6 @@ async fn figures_are_the_clicks_counted() {
             assert_points(&stats, &clicks, tz, interval);
         }
     }
-    subject.close().await;
 }
 
 /// Each point holds the clicks from its start to the next, and starts where the wall clock says.
@@ -133,9 +135,7 @@ fn assert_points(stats: &GongguStats, clicks: &[JudgedClick], tz: Tz, interval: 
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn visitors_are_those_of_the_range() {
-    let Some(subject) = TestStore::open().await else { return };
+async fn visitors_are_those_of_the_range(subject: &dyn RecordedUnderTest) {
     let (mut writer, gonggu_id) = (Writer::new(0), fixture::gonggu());
     let clicks: Vec<JudgedClick> = (0..600)
         .map(|index| writer.click(gonggu_id, START.plus_millis(index * 13 * MINUTE_MILLIS)))
@@ -150,7 +150,7 @@ async fn visitors_are_those_of_the_range() {
             }
         }
     }
-    subject.store.store(&batch).await.unwrap();
+    subject.writes().store(&batch).await.unwrap();
 
     let last = clicks[599].click.clicked_at;
     let minute = |at: UnixMillis, minutes| at.plus_millis(minutes * MINUTE_MILLIS);
@@ -169,17 +169,14 @@ async fn visitors_are_those_of_the_range() {
             expected.insert(visitor(click));
         }
         let plan = StatsPlan::new(&[from, to], Interval::Day);
-        let rows = subject.store.stats_rows(gonggu_id, &plan).await.unwrap();
+        let rows = subject.recorded().stats_rows(gonggu_id, &plan).await.unwrap();
         assert_eq!(rows.totals.visitors, expected, "{from:?} to {to:?}");
         assert_eq!(rows.totals.devices[0] as usize, clicks.iter().filter(inside).count());
     }
-    subject.close().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn adjustments_are_in_every_figure() {
-    let Some(subject) = TestStore::open().await else { return };
-    let (gonggu_id, clicks) = filled(&subject, START).await;
+async fn adjustments_are_in_every_figure(subject: &dyn RecordedUnderTest) {
+    let (gonggu_id, clicks) = filled(subject, START).await;
     let voided = &clicks[7].click;
     for (level, start) in [
         (1i16, gonggumoa_core::kst::minute_start(voided.clicked_at)),
@@ -194,21 +191,21 @@ async fn adjustments_are_in_every_figure() {
         .bind(gonggu_id.0)
         .bind(level)
         .bind(start.0)
-        .execute(subject.store.pool())
+        .execute(subject.recorded().catalog())
         .await
         .unwrap();
     }
-    let one = subject.store.adjustments(gonggu_id, RollupLevel::Hour, START, UnixMillis::MAX).await.unwrap();
+    let one =
+        subject.recorded().adjustments(gonggu_id, RollupLevel::Hour, START, UnixMillis::MAX).await.unwrap();
     assert_eq!(one[0].counts, [-1, 0, 0, 0, 0, 0, 0, 0, 1]);
     for interval in [Interval::Minute, Interval::Hour, Interval::Day] {
         let to = START.plus_millis(5 * DAY_MILLIS);
         let query = StatsQuery { gonggu_id, from: START, to, interval, tz: Tz::Asia__Seoul };
-        let stats = gonggu_stats(&*subject.store, &query).await.unwrap();
+        let stats = gonggu_stats(&*subject.recorded(), &query).await.unwrap();
         assert_eq!(stats.totals.gross(), 400);
         assert_eq!((stats.totals.billable, stats.totals.invalid[5]), (399, 1));
         assert_eq!(stats.referrers, vec![("instagram.com".to_owned(), 399)]);
         assert_eq!(stats.devices, [399, 0, 0, 0]);
         assert_eq!(stats.series.iter().map(|point| point.counts.invalid[5]).sum::<u64>(), 1);
     }
-    subject.close().await;
 }

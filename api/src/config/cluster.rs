@@ -7,9 +7,11 @@
 
 use super::reader::{self, Reader};
 use gonggumoa_actors::kafka::KafkaConfig;
+use gonggumoa_analytics::cql::{CqlConfig, CqlTls};
 use secrecy::{ExposeSecret, SecretString};
 use std::collections::BTreeMap;
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::PathBuf;
 use std::time::Duration;
 
 const DAY_SECONDS: u64 = 86_400;
@@ -48,6 +50,8 @@ pub struct ClusterConfig {
     pub roles: Roles,
     /// Carries clicks from edges to judges; `None`: the journal of this process is judged here.
     pub kafka: Option<KafkaSettings>,
+    /// Keeps what was judged; `None`: the PostgreSQL of the catalog.
+    pub scylla: Option<CqlConfig>,
     /// Shares live totals; `None`: this process's memory.
     pub redis_url: Option<SecretString>,
 }
@@ -57,6 +61,7 @@ impl ClusterConfig {
         let config = Self {
             roles: roles(reader),
             kafka: kafka(reader),
+            scylla: scylla(reader),
             redis_url: reader.secret("REDIS_URL", "redis://127.0.0.1:6379", redis_url),
         };
         config.check(reader);
@@ -156,6 +161,51 @@ fn kafka(reader: &mut Reader) -> Option<KafkaSettings> {
     let alarm_seconds = reader.value("FORWARD_ALARM_SECONDS", 60, "60", reader::whole(1..=86_400));
     brokers?;
     Some(KafkaSettings { config, epoch, forward_alarm_after: Duration::from_secs(alarm_seconds) })
+}
+
+fn scylla(reader: &mut Reader) -> Option<CqlConfig> {
+    let nodes = reader.optional("SCYLLA_NODES", "127.0.0.1:9042", |text| {
+        let nodes = reader::list(text, |node| Ok::<_, String>(node.to_owned()))?;
+        if nodes.is_empty() { Err("names no node".to_owned()) } else { Ok(nodes) }
+    });
+    let standard = CqlConfig::new(nodes.clone().unwrap_or_default(), "gonggumoa");
+    let text = |text: &str| Ok::<_, String>(text.to_owned());
+    let user = reader.optional("SCYLLA_USER", "gonggumoa", text);
+    let password = reader.secret("SCYLLA_PASSWORD", "the user's password", text);
+    if user.is_some() != password.is_some() && !reader.is_bad("SCYLLA_USER") {
+        reader.problem("SCYLLA_USER", "and SCYLLA_PASSWORD go together: one of them is not set", "");
+    }
+    let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    let config = CqlConfig {
+        keyspace: reader.value("SCYLLA_KEYSPACE", standard.keyspace.clone(), "gonggumoa", text),
+        credentials: user.zip(password),
+        local_datacenter: reader.optional("SCYLLA_DATACENTER", "dc1", text),
+        replication_factor: reader.value(
+            "SCYLLA_REPLICATION_FACTOR",
+            standard.replication_factor,
+            "3",
+            reader::whole(1..=9),
+        ),
+        request_timeout: Duration::from_millis(reader.value(
+            "SCYLLA_REQUEST_TIMEOUT_MILLIS",
+            millis(standard.request_timeout),
+            "6000",
+            reader::whole(100..=120_000),
+        )),
+        concurrency: reader.value("SCYLLA_CONCURRENCY", standard.concurrency, "128", |text| {
+            let number = reader::whole(1..=4_096)(text)?;
+            NonZeroUsize::new(number).ok_or_else(|| "must not be 0".to_owned())
+        }),
+        tls: reader.value("SCYLLA_TLS", None, "on, off, or a file of trusted certificates", |text| {
+            Ok(match text {
+                "off" => None,
+                "on" => Some(CqlTls::default()),
+                file => Some(CqlTls { ca_file: Some(PathBuf::from(file)) }),
+            })
+        }),
+        ..standard
+    };
+    nodes.map(|_| config)
 }
 
 /// `host:port` each; the client library would pass over what it cannot read.

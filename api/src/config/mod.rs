@@ -145,7 +145,7 @@ impl Config {
     pub fn from_variables(variables: BTreeMap<String, String>) -> Result<Self, ConfigError> {
         let mut reader = Reader::new(variables);
         let http = HttpConfig::read(&mut reader);
-        let config = Self {
+        let mut config = Self {
             data_dir: reader.value("DATA_DIR", PathBuf::from("data"), "./data", |text| Ok(text.into())),
             database: DatabaseConfig::read(&mut reader),
             cluster: ClusterConfig::read(&mut reader),
@@ -175,6 +175,10 @@ impl Config {
             && metrics.port() != 0
         {
             reader.problem("METRICS_ADDR", "is the same as API_HOST and API_PORT", groups::METRICS_EXAMPLE);
+        }
+        if let Some(scylla) = &mut config.cluster.scylla {
+            scylla.ip_retention_days = config.retention.ip_days;
+            scylla.click_retention_months = config.retention.click_months;
         }
         reader.finish(config)
     }

@@ -20,7 +20,9 @@ use futures::future::{BoxFuture, Shared, WeakShared};
 use gonggumoa_core::clock::UnixMillis;
 use parking_lot::Mutex;
 use std::collections::HashMap;
+use std::collections::hash_map::RandomState;
 use std::future::Future;
+use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -31,6 +33,9 @@ const VERSION_KEY: &str = "catalog:version";
 const VERSION_LIFE: Duration = Duration::from_secs(3_600);
 /// Larger answers are sent, but not kept: one asker must not push out what all ask for.
 const KEPT_MAX_BYTES: usize = 1 << 20;
+
+/// So many different questions are remembered as asked, or fewer where two share a place: 32 KiB.
+const ASKED_PLACES: usize = 4_096;
 
 type Made = Result<Prepared, ApiError>;
 type Flight = Shared<BoxFuture<'static, Made>>;
@@ -47,6 +52,9 @@ pub struct CatalogCache {
     publishing: tokio::sync::Mutex<()>,
     /// What is being made. Nobody's who is not waiting: the last to leave takes it along.
     flights: Mutex<HashMap<String, WeakShared<BoxFuture<'static, Made>>>>,
+    /// Hashes of what was asked for lately, each in the place that it names.
+    asked: Box<[AtomicU64]>,
+    hasher: RandomState,
 }
 
 impl CatalogCache {
@@ -60,7 +68,18 @@ impl CatalogCache {
             published: AtomicU64::new(0),
             publishing: tokio::sync::Mutex::new(()),
             flights: Mutex::new(HashMap::new()),
+            asked: (0..ASKED_PLACES).map(|_| AtomicU64::new(0)).collect(),
+            hasher: RandomState::new(),
         }
+    }
+
+    /// Whether the same was asked for lately. Of a hundred thousand details most are asked for once in a long while: to
+    /// keep each would cost more than it saves, so only what is asked for again is worth an
+    /// [`answer`](Self::answer) that is kept.
+    pub fn is_asked_again(&self, question: &str) -> bool {
+        let hash = self.hasher.hash_one(question);
+        let place = self.asked.get(hash as usize % ASKED_PLACES);
+        place.is_some_and(|place| place.swap(hash, Ordering::Relaxed) == hash)
     }
 
     /// Something that all are shown was changed here, and committed: what was prepared before is not told any more.

@@ -18,6 +18,7 @@ use crate::http::connection::{BodyGuard, Connection, Connections, Patience, Quot
 use crate::http::direct::{Direct, Ended};
 use crate::http::error::ApiError;
 use crate::http::request_id::REQUEST_ID;
+use crate::http::settings::Served;
 use crate::http::workers::Workers;
 use crate::tracking::edge;
 use crate::tracking::facts::HeaderFacts;
@@ -47,6 +48,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tower::ServiceExt;
 
+/// The other path of a click.
+const CLICK_PATH: &str = "/api/v1/tracking/click";
+/// What every process answers.
+const HEALTH_PATHS: &str = "/health/";
 /// How often quiet connections are looked for; more often where one's patience is shorter.
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
 /// Bytes of a body handed over at once.
@@ -244,6 +249,9 @@ async fn serve_anything(
 
 async fn answer(context: Arc<Serving>, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
     let guard = context.connection.request();
+    if !is_served(context.app.settings.served, request.uri().path()) {
+        return Ok(ApiError::RouteNotFound.into_response());
+    }
     let method = match *request.method() {
         Method::GET => Some(ClickMethod::Get),
         Method::HEAD => Some(ClickMethod::Head),
@@ -258,6 +266,13 @@ async fn answer(context: Arc<Serving>, request: Request<Incoming>) -> Result<Res
         return Ok(response);
     }
     Box::pin(route(&context, request, guard)).await
+}
+
+fn is_served(served: Served, path: &str) -> bool {
+    if served == Served::ALL {
+        return true;
+    }
+    if edge::go_path(path).is_some() || path == CLICK_PATH { served.clicks } else { served.api || path.starts_with(HEALTH_PATHS) }
 }
 
 async fn route(

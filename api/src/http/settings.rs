@@ -6,9 +6,26 @@ use ipnet::IpNet;
 use std::time::Duration;
 use url::Url;
 
+/// Which part of the paths a process answers; `/health` every one does. Another part's path is none here (404):
+/// whoever stands in front sends each to where it belongs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Served {
+    /// `/go` and `/tracking/click`.
+    pub clicks: bool,
+    /// Everything else.
+    pub api: bool,
+}
+
+impl Served {
+    /// One process for all.
+    pub const ALL: Self = Self { clicks: true, api: true };
+}
+
 /// Settings of the HTTP side, checked by whoever made them.
 #[derive(Clone, Debug)]
 pub struct HttpSettings {
+    /// What is answered here.
+    pub served: Served,
     /// Origins (`https://shop.example`) that get credentials and count as ours.
     pub cors_origins: Vec<String>,
     /// The origins under which this server itself is reached; ours as well.
@@ -73,6 +90,7 @@ pub struct HttpSettings {
 impl Default for HttpSettings {
     fn default() -> Self {
         Self {
+            served: Served::ALL,
             cors_origins: Vec::new(),
             own_origins: vec!["http://127.0.0.1:8000".to_owned(), "http://localhost:8000".to_owned()],
             frontend_url: None,

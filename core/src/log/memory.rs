@@ -32,6 +32,7 @@ struct Partition {
 }
 
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly every record is an entry")]
 enum Record {
     Entry(LogEntry, Option<Arrival>),
     Newer(u8),

@@ -102,34 +102,18 @@ pub(crate) async fn arrived(folder: &Path, to: &str, count: usize) -> Letter {
 pub(crate) struct SmtpServer {
     port: u16,
     folder: PathBuf,
-    /// Certificate and key, where it demands TLS and a sign-in.
-    tls: Option<(PathBuf, PathBuf)>,
     server: Option<Child>,
 }
-
-/// Of a certificate that is trusted as it stands. One that calls itself an authority would not do for a server.
-const CERTIFICATE: &str = "[req]\nprompt = no\ndistinguished_name = name\nx509_extensions = v3\n[name]\nCN = mail\n\
-                           [v3]\nbasicConstraints = critical,CA:FALSE\nsubjectAltName = IP:127.0.0.1\n";
 
 /// The distribution's own, whatever else comes first on the PATH: its packages are there.
 const PYTHON: &str = "/usr/bin/python3";
 
 const SCRIPT: &str = r#"
-import asyncio, os, ssl, sys
-from aiosmtpd.smtp import SMTP, AuthResult
+import asyncio, os, sys
+from aiosmtpd.smtp import SMTP
 
 folder, port = sys.argv[1], int(sys.argv[2])
 count = 0
-options = {}
-if len(sys.argv) > 3:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(sys.argv[3], sys.argv[4])
-    known = (b"mailer", b"a pass/word: 1")
-    options = dict(
-        tls_context=context, require_starttls=True, auth_required=True,
-        authenticator=lambda server, session, envelope, mechanism, data:
-            AuthResult(success=(data.login, data.password) == known),
-    )
 
 class Handler:
     async def handle_RCPT(self, server, session, envelope, address, options):
@@ -149,7 +133,7 @@ class Handler:
 
 async def main():
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: SMTP(Handler(), enable_SMTPUTF8=True, **options), "127.0.0.1", port)
+    server = await loop.create_server(lambda: SMTP(Handler(), enable_SMTPUTF8=True), "127.0.0.1", port)
     await server.serve_forever()
 
 asyncio.run(main())
@@ -166,29 +150,11 @@ impl SmtpServer {
             return None;
         }
         fs::create_dir_all(&folder).unwrap();
-        Some(Self { port: free_port(), folder, tls: None, server: None })
+        Some(Self { port: free_port(), folder, server: None })
     }
 
     pub(crate) fn url(&self) -> String {
         format!("smtp://127.0.0.1:{}", self.port)
-    }
-
-    /// Demands STARTTLS and a sign-in from now on; its certificate, for those who shall trust it.
-    pub(crate) fn demand_sign_in(&mut self) -> PathBuf {
-        let at = |name: &str| self.folder.with_extension(name);
-        let (config, certificate, key) = (at("cnf"), at("crt"), at("key"));
-        fs::write(&config, CERTIFICATE).unwrap();
-        let mut command = Command::new("openssl");
-        command.args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30", "-config"]).arg(config);
-        command.arg("-out").arg(&certificate).arg("-keyout").arg(&key).stderr(Stdio::null());
-        assert!(command.status().unwrap().success(), "no certificate");
-        self.tls = Some((certificate.clone(), key));
-        certificate
-    }
-
-    /// Where it answers, for somebody with this password.
-    pub(crate) fn url_of(&self, password: &str) -> String {
-        format!("smtp://mailer:{password}@127.0.0.1:{}?tls=required", self.port)
     }
 
     pub(crate) fn folder(&self) -> &Path {
@@ -199,9 +165,6 @@ impl SmtpServer {
     pub(crate) async fn start(&mut self) {
         let mut command = Command::new(PYTHON);
         command.args(["-c", SCRIPT]).arg(&self.folder).arg(self.port.to_string()).stdin(Stdio::null());
-        if let Some((certificate, key)) = &self.tls {
-            command.arg(certificate).arg(key);
-        }
         self.server = Some(command.spawn().unwrap());
         eventually("the mail server listens", LONG, async || {
             TcpStream::connect(("127.0.0.1", self.port)).await.map(drop).map_err(|error| error.to_string())

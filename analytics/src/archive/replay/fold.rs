@@ -66,6 +66,8 @@ impl HourDigests {
 pub(super) struct Fold {
     objects: Arc<dyn ObjectStore>,
     partition: PartitionId,
+    /// Fold this epoch of the log only; those before it were folded.
+    pub(super) epoch: Option<u16>,
     pub(super) states: HashMap<GongguId, Box<GongguState>>,
     pub(super) clicks: u64,
     pub(super) through: Option<Position>,
@@ -88,6 +90,7 @@ impl Fold {
         Self {
             objects,
             partition,
+            epoch: None,
             states: HashMap::new(),
             clicks: 0,
             through: None,
@@ -113,6 +116,9 @@ impl Fold {
         self.compared_from = beginning::compared_from(&*self.objects, self.partition).await?;
         let mut files = Files::new(self.objects.clone(), self.partition);
         while let Some(mut file) = files.next().await? {
+            if self.epoch.is_some_and(|epoch| epoch != file.header.first.epoch()) {
+                continue;
+            }
             self.learn(&file.header).await?;
             while let Some((position, entry)) = file.next()? {
                 let LogEntry::Click(click) = entry else { continue };

@@ -23,10 +23,10 @@ fn setting(error: &CqlError) -> (&'static str, &str, bool) {
 #[tokio::test]
 async fn a_node_that_is_not_there_is_named_and_may_come() {
     let error = refusal(CqlConfig::new(vec!["127.0.0.1:1".into()], "clicks")).await;
-    assert_eq!(setting(&error), ("CQL_NODES", "127.0.0.1:1", true));
+    assert_eq!(setting(&error), ("SCYLLA_NODES", "127.0.0.1:1", true));
     assert!(error.retryable());
     let error = refusal(CqlConfig::new(vec!["nowhere.invalid:9042".into()], "clicks")).await;
-    assert_eq!(setting(&error).0, "CQL_NODES");
+    assert_eq!(setting(&error).0, "SCYLLA_NODES");
 }
 
 #[tokio::test]
@@ -39,14 +39,14 @@ async fn settings_that_cannot_be_right_are_refused_before_connecting() {
         assert!(!error.retryable(), "{error}");
         setting(&error).0
     };
-    assert_eq!(refused(|config| config.nodes.clear()).await, "CQL_NODES");
-    assert_eq!(refused(|config| config.keyspace = "a;b".into()).await, "CQL_KEYSPACE");
-    assert_eq!(refused(|config| config.keyspace = "1a".into()).await, "CQL_KEYSPACE");
-    assert_eq!(refused(|config| config.replication_factor = 0).await, "CQL_REPLICATION_FACTOR");
+    assert_eq!(refused(|config| config.nodes.clear()).await, "SCYLLA_NODES");
+    assert_eq!(refused(|config| config.keyspace = "a;b".into()).await, "SCYLLA_KEYSPACE");
+    assert_eq!(refused(|config| config.keyspace = "1a".into()).await, "SCYLLA_KEYSPACE");
+    assert_eq!(refused(|config| config.replication_factor = 0).await, "SCYLLA_REPLICATION_FACTOR");
     assert_eq!(refused(|config| config.click_retention_months = 121).await, "CLICK_RETENTION_MONTHS");
-    assert_eq!(refused(|config| config.local_datacenter = Some("'".into())).await, "CQL_LOCAL_DATACENTER");
+    assert_eq!(refused(|config| config.local_datacenter = Some("'".into())).await, "SCYLLA_DATACENTER");
     let missing = |config: &mut CqlConfig| config.tls = Some(CqlTls { ca_file: Some("/nowhere.pem".into()) });
-    assert_eq!(refused(missing).await, "CQL_CA_FILE");
+    assert_eq!(refused(missing).await, "SCYLLA_TLS");
     let mut secret = good;
     secret.credentials = Some(("clicks".into(), "hunter2".into()));
     assert!(!format!("{secret:?}").contains("hunter2"));
@@ -58,11 +58,11 @@ async fn settings_that_do_not_fit_the_cluster_are_named() {
     let mut elsewhere = config.clone();
     elsewhere.local_datacenter = Some("atlantis".into());
     let error = refusal(elsewhere).await;
-    assert_eq!(setting(&error), ("CQL_LOCAL_DATACENTER", "atlantis", false));
+    assert_eq!(setting(&error), ("SCYLLA_DATACENTER", "atlantis", false));
     let mut wide = config;
     wide.replication_factor = 60;
     let error = migrate(&wide).await.unwrap_err();
-    assert_eq!(setting(&error), ("CQL_REPLICATION_FACTOR", "60", true));
+    assert_eq!(setting(&error), ("SCYLLA_REPLICATION_FACTOR", "60", true));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

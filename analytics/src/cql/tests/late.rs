@@ -8,6 +8,8 @@ use gonggumoa_core::clock::UnixMillis;
 use gonggumoa_core::judge::totals::RollupLevel;
 use gonggumoa_core::store::conformance::fixture::{self, START, Writer};
 use gonggumoa_core::store::{ClickQueries, ClickStore, LoadRequest, StoreError};
+use std::sync::Arc;
+use std::time::Duration;
 
 async fn assert_figures(subject: &TestStore, writer: &Writer, gonggu_id: gonggumoa_core::ids::GongguId) {
     assert_eq!(subject.store.heads(&[gonggu_id]).await.unwrap(), vec![writer.head(gonggu_id)]);
@@ -103,6 +105,41 @@ async fn tables_behind_their_head_are_hidden_and_finished() {
     assert_figures(&subject, &writer, gonggu_id).await;
     let request = LoadRequest { gonggu_id, window_millis: 300_000, rollups: Vec::new() };
     assert_eq!(successor.load(&[request]).await.unwrap()[0].flags, batch.flags);
+    subject.close().await;
+}
+
+/// A process may die between any two rows, not only between two steps.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_batch_cut_off_anywhere_is_stored_by_the_next() {
+    let Some(subject) = TestStore::open().await else { return };
+    let (mut writer, ids) = (Writer::new(0), [fixture::gonggu(), fixture::gonggu(), fixture::gonggu()]);
+    let mut stored = Vec::new();
+    for round in 0..25u64 {
+        let clicks = writer.clicks(&ids, 60);
+        stored.extend(clicks.clone());
+        let batch = writer.batch(clicks);
+        let dying = subject.store.store(&batch);
+        // How far it comes does not matter; that it is another place each time does.
+        let _ = tokio::time::timeout(Duration::from_micros(round * 700), dying).await;
+        let successor =
+            if round % 8 == 7 { Arc::new(subject.another().await) } else { subject.store.clone() };
+        let requests: Vec<LoadRequest> = ids
+            .iter()
+            .map(|id| LoadRequest { gonggu_id: *id, window_millis: 300_000, rollups: Vec::new() })
+            .collect();
+        for snapshot in successor.load(&requests).await.unwrap() {
+            let through = snapshot.head.as_ref().map(|head| head.applied_through);
+            assert!(snapshot.clicks.iter().all(|click| Some(click.position) <= through));
+        }
+        successor.store(&batch).await.unwrap();
+        assert_eq!(successor.progress(batch.partition).await.unwrap(), Some(batch.to));
+    }
+    for gonggu_id in ids {
+        assert_figures(&subject, &writer, gonggu_id).await;
+        let found = subject.store.clicks(gonggu_id, START, UnixMillis::MAX, None, 10_000).await.unwrap();
+        let expected: Vec<_> = stored.iter().filter(|click| click.click.gonggu_id == gonggu_id).collect();
+        assert_eq!(found.iter().collect::<Vec<_>>(), expected);
+    }
     subject.close().await;
 }
 

@@ -168,7 +168,8 @@ fn fill(folder: &Path, file: &str, template: &str, values: &[(&str, &str)]) -> P
     for (key, value) in values {
         text = text.replace(&format!("@{key}@"), value);
     }
-    let forgotten = text.split('@').skip(1).step_by(2).find(|word| !word.contains(char::is_whitespace));
+    let is_key = |word: &&str| !word.is_empty() && word.chars().all(|c| c.is_ascii_uppercase() || c == '_');
+    let forgotten = text.split('@').skip(1).find(is_key);
     assert_eq!(forgotten, None, "a value for {file}");
     let path = folder.join(file);
     fs::write(&path, text).unwrap();
