@@ -69,7 +69,8 @@ pub async fn replay_all<S: ClickStore + ClickQueries + ?Sized>(
         }
     }
     // The latest: from there on everything was compared.
-    report.beginning = folds.values().filter_map(|fold| fold.beginning).max_by_key(|beginning| beginning.from);
+    report.beginning =
+        folds.values().filter_map(|fold| fold.beginning).max_by_key(|beginning| beginning.from);
     Ok(report)
 }
 

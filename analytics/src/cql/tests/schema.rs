@@ -26,7 +26,10 @@ async fn many_processes_migrate_once_and_other_schemas_are_named() {
     let Some(config) = config() else { return };
     let error = refusal(&config).await;
     let text = error.to_string();
-    assert!(text.contains("SCYLLA_KEYSPACE") && text.contains(&config.keyspace) && !error.retryable(), "{text}");
+    assert!(
+        text.contains("SCYLLA_KEYSPACE") && text.contains(&config.keyspace) && !error.retryable(),
+        "{text}"
+    );
 
     migrate(&config).await.unwrap();
     let mut tasks = tokio::task::JoinSet::new();
