@@ -103,7 +103,8 @@ impl Task {
     /// With one producer, until a fault; `Ok`: everything in the closed journal has arrived.
     async fn session(&mut self) -> Result<(), Fault> {
         let place = self.window.reached().place();
-        let mut reader = self.journal.reader(JOURNAL_PARTITION, place).await.map_err(|error| unreadable(&error))?;
+        let mut reader =
+            self.journal.reader(JOURNAL_PARTITION, place).await.map_err(|error| unreadable(&error))?;
         let mut producer = (self.make_producer)()?;
         self.move_along(reader.as_mut(), producer.as_mut()).await
     }

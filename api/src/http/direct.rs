@@ -114,7 +114,9 @@ impl Direct<'_> {
 
     /// The request at the front, if it is one of ours and whole.
     fn parse<'b>(&self, bytes: &'b [u8]) -> Option<Go<'b>> {
-        if !self.app.settings.served.clicks || !BEGINNINGS.iter().any(|beginning| bytes.starts_with(beginning)) {
+        if !self.app.settings.served.clicks
+            || !BEGINNINGS.iter().any(|beginning| bytes.starts_with(beginning))
+        {
             return None;
         }
         let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];

@@ -272,7 +272,11 @@ fn is_served(served: Served, path: &str) -> bool {
     if served == Served::ALL {
         return true;
     }
-    if edge::go_path(path).is_some() || path == CLICK_PATH { served.clicks } else { served.api || path.starts_with(HEALTH_PATHS) }
+    if edge::go_path(path).is_some() || path == CLICK_PATH {
+        served.clicks
+    } else {
+        served.api || path.starts_with(HEALTH_PATHS)
+    }
 }
 
 async fn route(
