@@ -14,7 +14,6 @@ use gonggumoa_core::clock::Clock;
 use sqlx::PgPool;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio_util::task::AbortOnDropHandle;
 
 /// Often enough that what an hour leaves is small.
 const INTERVAL: Duration = Duration::from_secs(3_600);
@@ -91,14 +90,12 @@ async fn clean(pool: &PgPool, now: DateTime<Utc>, batch_rows: u32) {
     }
 }
 
-/// Does so now and every hour, until the handle is dropped.
-pub fn spawn(pool: PgPool, clock: Arc<dyn Clock>) -> AbortOnDropHandle<()> {
-    AbortOnDropHandle::new(tokio::spawn(async move {
-        loop {
-            clean(&pool, clock.now().to_utc(), BATCH_ROWS).await;
-            tokio::time::sleep(INTERVAL).await;
-        }
-    }))
+/// Does so now and every hour.
+pub async fn run(pool: PgPool, clock: Arc<dyn Clock>) {
+    loop {
+        clean(&pool, clock.now().to_utc(), BATCH_ROWS).await;
+        tokio::time::sleep(INTERVAL).await;
+    }
 }
 
 #[cfg(test)]

@@ -64,6 +64,11 @@ impl Part {
         self.set(PartHealth { ready: true, detail: None });
     }
 
+    /// It works, or harms nobody by not working; `detail` is worth knowing.
+    pub fn works_but(&self, detail: impl Into<String>) {
+        self.set(PartHealth { ready: true, detail: Some(detail.into()) });
+    }
+
     /// It does not, because of `detail`: words for an operator, without addresses or secrets.
     pub fn not_ready(&self, detail: impl Into<String>) {
         self.set(PartHealth { ready: false, detail: Some(detail.into()) });

@@ -301,10 +301,11 @@ async fn begin(
             return Err(ForwarderError::Damaged { file: path.clone(), problem, journal });
         }
     };
+    let is_first = found.is_none();
     let (stored, place) = match found {
         Some(found) => {
             check_log(config, &path, found.log)?;
-            (StoredPlace { log: config.log, ..found }, path.display().to_string())
+            (found, path.display().to_string())
         }
         None => {
             let run = config.begin_after.map(|place| place.run);
@@ -324,11 +325,14 @@ async fn begin(
         }
         Err(error) => return Err(ForwarderError::Journal(error)),
     }
-    file.write(&stored).map_err(io)?;
+    if is_first {
+        file.write(&stored).map_err(io)?;
+    }
     Ok(stored)
 }
 
-/// An epoch goes on from the one before: the judges' marks do too.
+/// An epoch goes on from the one before: the judges' marks do too. The file takes the new one's name with the first
+/// record that arrives there.
 fn check_log(
     config: &ForwarderConfig,
     path: &std::path::Path,

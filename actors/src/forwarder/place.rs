@@ -19,17 +19,16 @@ use super::chain::Chain;
 use super::window::Reached;
 use crate::kafka::LogEpoch;
 use gonggumoa_core::ids::{Position, RunId};
-use parking_lot::Mutex;
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use uuid::Uuid;
 
 /// The file's name in its folder.
 pub(super) const FILE_NAME: &str = "forwarder.place";
 const NEW_FILE_NAME: &str = "forwarder.place.new";
+const LOCK_FILE_NAME: &str = "forwarder.place.lock";
 const TITLE: &str = "gonggumoa forwarder place 1";
 /// A place with 100,000 partitions takes less; anything longer is not one.
 const BYTES_MAX: u64 = 4 << 20;
@@ -50,17 +49,15 @@ pub(super) enum PlaceError {
     Io(#[from] io::Error),
 }
 
-/// The place's file in `folder`. Copies of one write one after another.
+/// The place's file in `folder`.
 #[derive(Clone, Debug)]
 pub(super) struct PlaceFile {
     folder: PathBuf,
-    /// The place written last.
-    written: Arc<Mutex<Position>>,
 }
 
 impl PlaceFile {
     pub(super) fn new(folder: PathBuf) -> Self {
-        Self { folder, written: Arc::default() }
+        Self { folder }
     }
 
     pub(super) fn path(&self) -> PathBuf {
@@ -79,19 +76,21 @@ impl PlaceFile {
         parse(&bytes).map(Some).map_err(PlaceError::Damaged)
     }
 
-    /// Replaces it, durably when this returns. A write that comes late, because its caller did not wait for it,
-    /// changes nothing: what lies between may be released already. Blocks.
+    /// Replaces it, durably when this returns. Blocks.
+    ///
+    /// Writes come one after another, also those of a forwarder that ended while its last one was under way; and one
+    /// that comes late changes nothing, since what lies between may be released already.
     pub(super) fn write(&self, place: &StoredPlace) -> io::Result<()> {
-        let mut written = self.written.lock();
-        if place.reached.through < *written {
+        let lock = File::create(self.folder.join(LOCK_FILE_NAME))?;
+        lock.lock()?;
+        let written = self.read().map_err(io::Error::other)?;
+        if written.is_some_and(|written| written.reached.through > place.reached.through) {
             return Ok(());
         }
         let new = self.folder.join(NEW_FILE_NAME);
         write_synced(&new, render(place).as_bytes())?;
         fs::rename(&new, self.path())?;
-        File::open(&self.folder)?.sync_all()?;
-        *written = place.reached.through;
-        Ok(())
+        File::open(&self.folder)?.sync_all()
     }
 }
 

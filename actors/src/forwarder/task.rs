@@ -49,7 +49,7 @@ impl Task {
         let limits = Limits { records: config.in_flight_records_max, bytes: config.in_flight_bytes_max };
         Self {
             window: Window::new(config.partitioning, limits, stored.reached.clone()),
-            log: stored.log,
+            log: config.log,
             alarm: LagAlarm::new(config.alarm_after),
             stored_at: Instant::now(),
             arrived: 0,

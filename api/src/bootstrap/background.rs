@@ -1,26 +1,29 @@
 //! The side that may lag: judging, archive, click counts, retention, on threads that step back for the
 //! edge.
 
-use super::{Opened, Stop};
-use crate::{admin_account, cleanup, migrate, priority, secrets};
+use super::{Opened, Stop, engines, objects};
+use crate::{admin_account, migrate, priority, secrets, shared_log};
 use anyhow::Context;
+use gonggumoa_actors::kafka::membership::{self, Membership};
+use gonggumoa_actors::kafka::publisher::KafkaJudgedPublisher;
 use gonggumoa_actors::{
     Assignments, PartitionStatus, PartitionStep, TrackingConfig, TrackingDeps, TrackingHandle,
 };
 use gonggumoa_analytics::archive::{self, ArchiveConfig, ArchiveHandle};
 use gonggumoa_analytics::click_count::{self, ClickCountHandle};
-use gonggumoa_analytics::postgres::PostgresClickStore;
 use gonggumoa_analytics::retention::{self, RetentionConfig, RetentionHandle};
 use gonggumoa_core::clock::SystemClock;
-use gonggumoa_core::ids::PartitionId;
+use gonggumoa_core::ids::{PartitionId, RunId};
 use gonggumoa_core::judge::rules::RulesSettings;
-use gonggumoa_core::live::MemoryCounters;
+use gonggumoa_core::judged::JudgedPublisher;
+use gonggumoa_core::live::Counters;
+use gonggumoa_core::log::ClickLog;
 use parking_lot::Mutex;
 use sqlx::PgPool;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -33,18 +36,32 @@ const JOURNAL_BYTES_PER_RUSHED_CLICK: u64 = 4 * 1_024;
 /// Pause between two tries to reach an operator's database.
 const RETRY_PAUSE: Duration = Duration::from_secs(2);
 
-/// Schema, key and admin are as they must be.
-pub(super) struct Prepared(());
+/// Tells when schema, key and admin are as they must be. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Prepared(watch::Receiver<bool>);
 
-/// Migrates and checks the database. `None`: an operator's database that does not answer now, while a
+impl Prepared {
+    /// What says so, and what hears it.
+    pub(super) fn channel() -> (watch::Sender<bool>, Self) {
+        let (sender, receiver) = watch::channel(false);
+        (sender, Self(receiver))
+    }
+
+    /// Waits for it; false when the process stops, or will never be prepared.
+    pub(super) async fn wait(mut self, stop: &Stop) -> bool {
+        matches!(stop.token.run_until_cancelled(self.0.wait_for(|prepared| *prepared)).await, Some(Ok(_)))
+    }
+}
+
+/// Migrates and checks the database. False: an operator's database that does not answer now, while a
 /// snapshot of the links lets redirects go on; [`prepare_when_reachable`] prepares it later.
 pub(super) async fn prepare_now(
     opened: &Opened,
     pool: &PgPool,
     stop: &CancellationToken,
-) -> anyhow::Result<Option<Prepared>> {
+) -> anyhow::Result<bool> {
     match prepare(opened, pool).await {
-        Ok(prepared) => Ok(Some(prepared)),
+        Ok(()) => Ok(true),
         Err(error) if is_unreachable(&error) => {
             let has_snapshot = opened.links_snapshot().exists();
             tracing::error!(
@@ -52,24 +69,25 @@ pub(super) async fn prepare_now(
                 links.snapshot = has_snapshot,
                 "the database does not answer; with a snapshot of the links redirects go on without it"
             );
-            if has_snapshot { Ok(None) } else { prepare_when_reachable(opened, pool, stop).await }
+            let may_wait = has_snapshot && opened.config.cluster.roles.edge;
+            if may_wait { Ok(false) } else { prepare_when_reachable(opened, pool, stop).await }
         }
         Err(error) => Err(error),
     }
 }
 
-/// The same, tried until it answers; `None` when the process stops first.
+/// The same, tried until it answers; false when the process stops first.
 pub(super) async fn prepare_when_reachable(
     opened: &Opened,
     pool: &PgPool,
     stop: &CancellationToken,
-) -> anyhow::Result<Option<Prepared>> {
+) -> anyhow::Result<bool> {
     loop {
         if stop.run_until_cancelled(tokio::time::sleep(RETRY_PAUSE)).await.is_none() {
-            return Ok(None);
+            return Ok(false);
         }
         match prepare(opened, pool).await {
-            Ok(prepared) => return Ok(Some(prepared)),
+            Ok(()) => return Ok(true),
             Err(error) if is_unreachable(&error) => {
                 tracing::warn!(database.problem = format!("{error:#}"), "the database still does not answer");
             }
@@ -78,13 +96,13 @@ pub(super) async fn prepare_when_reachable(
     }
 }
 
-async fn prepare(opened: &Opened, pool: &PgPool) -> anyhow::Result<Prepared> {
+async fn prepare(opened: &Opened, pool: &PgPool) -> anyhow::Result<()> {
     migrate::run(&opened.database.options()).await?;
     secrets::check_address_key(pool, &opened.secrets.address_key).await?;
     if let Some(admin) = &opened.config.admin {
         admin_account::create(pool, &admin.email, &admin.password).await?;
     }
-    Ok(Prepared(()))
+    Ok(())
 }
 
 fn is_unreachable(error: &anyhow::Error) -> bool {
@@ -102,8 +120,17 @@ struct Parts {
     archive: ArchiveHandle,
     click_count: ClickCountHandle,
     retention: RetentionHandle,
-    cleanup: AbortOnDropHandle<()>,
+    shared: Option<SharedParts>,
+    /// Which partitions are judged here, for the archive.
+    assigned: AbortOnDropHandle<()>,
     pool: PgPool,
+}
+
+/// What only a judge of a shared log has.
+struct SharedParts {
+    membership: Membership,
+    lag: AbortOnDropHandle<()>,
+    retired: AbortOnDropHandle<()>,
 }
 
 /// How the archive is doing. Cheap to clone.
@@ -137,8 +164,8 @@ impl Judging {
     /// Starts it on threads of its own, as soon as the database is prepared.
     pub(super) fn start(
         opened: &Opened,
-        counters: Arc<MemoryCounters>,
-        prepared: oneshot::Receiver<Prepared>,
+        counters: Arc<dyn Counters>,
+        prepared: Prepared,
         stop: Stop,
     ) -> anyhow::Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -150,13 +177,15 @@ impl Judging {
         let (sender, status) = watch::channel(BTreeMap::new());
         let parts = Arc::new(Mutex::new(None));
         let failure = Arc::new(Mutex::new(None));
-        let starting = Starting::new(opened, counters);
+        let starting = Starting::new(opened, counters, &stop);
         let (parts_slot, failure_slot) = (Arc::clone(&parts), Arc::clone(&failure));
         runtime.spawn(async move {
-            // A sender that is dropped unused says that the database will never be ready.
-            let Some(Ok(Prepared(()))) = stop.token.run_until_cancelled(prepared).await else { return };
+            if !prepared.wait(&stop).await {
+                return;
+            }
             match starting.run().await {
-                Ok(started) => {
+                Ok(None) => {}
+                Ok(Some(started)) => {
                     let mut inner = started.tracking.watch();
                     *parts_slot.lock() = Some(started);
                     loop {
@@ -200,12 +229,21 @@ impl Judging {
     /// Stores what the closed journal holds, as far as `time` allows, and ends.
     pub(super) async fn stop(self, time: Duration) -> anyhow::Result<()> {
         let parts = self.parts.lock().take();
-        if let Some(parts) = parts {
+        if let Some(mut parts) = parts {
+            if let Some(shared) = parts.shared.take() {
+                // Each partition is stored before it is let go.
+                if tokio::time::timeout(time, shared.membership.leave()).await.is_err() {
+                    tracing::warn!(
+                        "the group of judges was not left in time; others take over after a while"
+                    );
+                }
+                drop((shared.lag, shared.retired));
+            }
             if !parts.tracking.drain(time).await {
                 tracing::warn!("not everything could be stored in time; the rest stays in the journal");
             }
             let ending = async {
-                drop(parts.cleanup);
+                drop(parts.assigned);
                 parts.retention.stop().await;
                 parts.archive.stop().await;
                 parts.click_count.stop().await;
@@ -239,58 +277,124 @@ struct Starting {
     config: crate::config::Config,
     database: Arc<crate::database::Database>,
     address_key: gonggumoa_core::visitor::AddressKey,
-    archive_dir: std::path::PathBuf,
-    journal: gonggumoa_core::log::journal::Journal,
-    counters: Arc<MemoryCounters>,
+    data_dir: std::path::PathBuf,
+    journal: Option<gonggumoa_core::log::journal::Journal>,
+    counters: Arc<dyn Counters>,
+    stop: Stop,
+}
+
+/// The log that is judged, and how its partitions come here.
+struct Judged {
+    log: Arc<dyn ClickLog>,
+    assignments: Assignments,
+    publisher: Option<Arc<dyn JudgedPublisher>>,
+    retired: watch::Receiver<Arc<BTreeSet<RunId>>>,
+    shared: Option<SharedParts>,
 }
 
 impl Starting {
-    fn new(opened: &Opened, counters: Arc<MemoryCounters>) -> Self {
+    fn new(opened: &Opened, counters: Arc<dyn Counters>, stop: &Stop) -> Self {
         Self {
             config: opened.config.clone(),
             database: Arc::clone(&opened.database),
             address_key: opened.secrets.address_key.clone(),
-            archive_dir: opened.data_dir.join("archive"),
+            data_dir: opened.data_dir.clone(),
             journal: opened.journal.clone(),
             counters,
+            stop: stop.clone(),
         }
     }
 
-    async fn run(self) -> anyhow::Result<Parts> {
+    async fn run(self) -> anyhow::Result<Option<Parts>> {
         let pool = self.database.pool(JUDGING_CONNECTIONS_MAX);
-        let store = Arc::new(PostgresClickStore::new(pool.clone()));
+        let Some(stores) = engines::stores(&self.config, &pool, &self.stop).await? else { return Ok(None) };
+        let objects = objects::objects(&self.config, &self.data_dir).await?;
+        let Some(judged) = self.judged(&pool).await? else { return Ok(None) };
         let deps = TrackingDeps {
-            log: Arc::new(self.journal.clone()),
-            store: Arc::<PostgresClickStore>::clone(&store),
-            counters: self.counters,
+            log: Arc::clone(&judged.log),
+            store: Arc::clone(&stores.clicks),
+            counters: Arc::clone(&self.counters),
             rules: rules(&self.config, self.address_key.fingerprint()),
-            publisher: None,
-            retired: watch::channel(Arc::default()).1,
+            publisher: judged.publisher,
+            retired: judged.retired,
         };
-        // It holds masked addresses, agents and account ids: nobody else's to read.
-        crate::secrets::private_folder(&self.archive_dir)?;
-        let objects = archive::local_folder(&self.archive_dir)?;
-        let archive = archive::spawn(
+        let config = self.tracking_config();
+        let tracking = gonggumoa_actors::spawn(config, deps, judged.assignments).await?;
+        let (ours, assigned) = ours(tracking.watch());
+        let archive = archive::spawn_assigned(
             ArchiveConfig::default(),
-            Arc::new(self.journal.clone()),
-            Arc::<PostgresClickStore>::clone(&store),
+            judged.log,
+            stores.clicks,
             Arc::clone(&objects),
+            ours,
         );
-        let config = TrackingConfig {
-            rush_clicks_per_second: self.config.rush.clicks_per_second,
-            rush_pause_max: self.config.rush.pause_max,
-            rush_backlog_max: self.config.journal.max_bytes / JOURNAL_BYTES_PER_RUSHED_CLICK,
-            ..TrackingConfig::default()
-        };
-        let tracking = gonggumoa_actors::spawn(config, deps, Assignments::All).await?;
         let retention = RetentionConfig {
             ip_retention_days: self.config.retention.ip_days,
             click_retention_months: self.config.retention.click_months,
         };
-        let retention = retention::spawn(retention, Arc::clone(&store), objects, Arc::new(SystemClock));
-        let cleanup = cleanup::spawn(pool.clone(), Arc::new(SystemClock));
-        Ok(Parts { tracking, archive, click_count: click_count::spawn(store), retention, cleanup, pool })
+        let retention =
+            retention::spawn(retention, Arc::clone(&stores.recorded), objects, Arc::new(SystemClock));
+        let click_count = click_count::spawn(stores.recorded);
+        Ok(Some(Parts { tracking, archive, click_count, retention, shared: judged.shared, assigned, pool }))
     }
+
+    fn tracking_config(&self) -> TrackingConfig {
+        // Without an edge in this process there is nobody to give way to.
+        let pause_max = if self.journal.is_some() { self.config.rush.pause_max } else { Duration::ZERO };
+        TrackingConfig {
+            rush_clicks_per_second: self.config.rush.clicks_per_second,
+            rush_pause_max: pause_max,
+            rush_backlog_max: self.config.journal.max_bytes / JOURNAL_BYTES_PER_RUSHED_CLICK,
+            ..TrackingConfig::default()
+        }
+    }
+
+    /// The shared log, or this process's own. `None`: the process stops first.
+    async fn judged(&self, pool: &PgPool) -> anyhow::Result<Option<Judged>> {
+        let Some(settings) = &self.config.cluster.kafka else {
+            let journal = self.journal.clone().context("a judge without Kafka needs a journal of its own")?;
+            return Ok(Some(Judged {
+                log: Arc::new(journal),
+                assignments: Assignments::All,
+                publisher: None,
+                retired: watch::channel(Arc::default()).1,
+                shared: None,
+            }));
+        };
+        let Some(epoch) = engines::shared_log(settings, pool, &self.stop).await? else { return Ok(None) };
+        let Some(log) = engines::kafka_log(settings, epoch, &self.stop).await? else { return Ok(None) };
+        let log = Arc::new(log);
+        let (retired, retired_task) = shared_log::watch_retired(pool.clone());
+        let (changes, membership) = membership::join(&settings.config)?;
+        let lag = AbortOnDropHandle::new(log.watch_lag(membership.assigned()));
+        Ok(Some(Judged {
+            log,
+            assignments: Assignments::Changing(changes),
+            publisher: Some(Arc::new(KafkaJudgedPublisher::new(&settings.config)?)),
+            retired,
+            shared: Some(SharedParts { membership, lag, retired: retired_task }),
+        }))
+    }
+}
+
+/// The partitions that are judged here, as they change.
+fn ours(mut statuses: JudgingStatus) -> (watch::Receiver<BTreeSet<PartitionId>>, AbortOnDropHandle<()>) {
+    let ids = |statuses: &JudgingStatus| statuses.borrow().keys().copied().collect::<BTreeSet<_>>();
+    let (sender, ours) = watch::channel(ids(&statuses));
+    let task = tokio::spawn(async move {
+        while statuses.changed().await.is_ok() {
+            statuses.mark_unchanged();
+            let now = ids(&statuses);
+            sender.send_if_modified(|held| {
+                let changed = *held != now;
+                *held = now;
+                changed
+            });
+        }
+        // The actors ended; the archive takes in what was stored before it is stopped.
+        std::future::pending::<()>().await;
+    });
+    (ours, AbortOnDropHandle::new(task))
 }
 
 /// The rules as configured: the shipped patterns with this start's thresholds.

@@ -13,7 +13,6 @@ use gonggumoa_analytics::cql::{self, CqlClickStore, CqlError};
 use gonggumoa_analytics::postgres::PostgresClickStore;
 use gonggumoa_analytics::recorded::RecordedClicks;
 use gonggumoa_core::live::{Counters, MemoryCounters};
-use gonggumoa_core::log::partitioning::Partitioning;
 use gonggumoa_core::store::ClickStore;
 use secrecy::ExposeSecret;
 use sqlx::PgPool;
@@ -41,17 +40,12 @@ pub(super) fn postgres_stores(pool: &PgPool) -> Stores {
 /// The store that the settings name, its schema at this version. `None`: the process stops first.
 pub(super) async fn stores(config: &Config, pool: &PgPool, stop: &Stop) -> anyhow::Result<Option<Stores>> {
     let Some(scylla) = &config.cluster.scylla else { return Ok(Some(postgres_stores(pool))) };
-    let open = async || {
+    let open = || async move {
         cql::migrate(scylla).await?;
         let store = Arc::new(CqlClickStore::connect(scylla.clone(), pool.clone()).await?);
         Ok(Stores { clicks: Arc::<CqlClickStore>::clone(&store), recorded: store })
     };
     when_reachable("the click store", stop, open, CqlError::retryable).await
-}
-
-/// How the log is divided.
-pub(super) fn partitioning(config: &ClusterConfig) -> Partitioning {
-    config.kafka.as_ref().map_or(Partitioning::ONE, |kafka| Partitioning::new(kafka.config.partitions))
 }
 
 /// Live counters: shared, or this process's own.
@@ -85,7 +79,7 @@ pub(super) async fn shared_log(
     pool: &PgPool,
     stop: &Stop,
 ) -> anyhow::Result<Option<LogEpoch>> {
-    let enter = async || {
+    let enter = || async move {
         let cluster = topics::prepare(&settings.config).await?;
         let found = LogPlace {
             cluster_id: cluster.cluster_id,
@@ -104,17 +98,21 @@ pub(super) async fn kafka_log(
     epoch: LogEpoch,
     stop: &Stop,
 ) -> anyhow::Result<Option<KafkaLog>> {
-    let open = async || KafkaLog::open(&settings.config, epoch).await;
+    let open = || KafkaLog::open(&settings.config, epoch);
     when_reachable("the shared log", stop, open, KafkaError::retryable).await
 }
 
 /// Tries until it works, or never can, or the process stops.
-async fn when_reachable<T, E: std::error::Error + Send + Sync + 'static>(
+async fn when_reachable<T, E, Opening>(
     what: &'static str,
     stop: &Stop,
-    open: impl AsyncFn() -> Result<T, E>,
+    open: impl Fn() -> Opening,
     retryable: fn(&E) -> bool,
-) -> anyhow::Result<Option<T>> {
+) -> anyhow::Result<Option<T>>
+where
+    E: std::error::Error + Send + Sync + 'static,
+    Opening: Future<Output = Result<T, E>>,
+{
     loop {
         let Some(opened) = stop.token.run_until_cancelled(open()).await else { return Ok(None) };
         match opened {

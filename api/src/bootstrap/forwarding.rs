@@ -9,8 +9,9 @@ use crate::config::KafkaSettings;
 use gonggumoa_actors::forwarder::{self, ForwarderConfig, ForwarderHandle, ForwarderStatus};
 use gonggumoa_analytics::postgres::PostgresClickStore;
 use gonggumoa_core::clock::SystemClock;
+use gonggumoa_core::log::LogPosition;
 use gonggumoa_core::log::journal::{Journal, PARTITION};
-use gonggumoa_core::log::{ClickLog, LogError, LogPosition};
+use gonggumoa_core::log::partitioning::Partitioning;
 use gonggumoa_core::store::ClickStore;
 use parking_lot::Mutex;
 use sqlx::PgPool;
@@ -112,11 +113,7 @@ impl Starting {
         let config = ForwarderConfig {
             begin_after: judged_here(&self.journal, &self.pool).await?,
             alarm_after: self.settings.forward_alarm_after,
-            ..ForwarderConfig::new(
-                self.folder,
-                epoch,
-                gonggumoa_core::log::partitioning::Partitioning::new(kafka.partitions),
-            )
+            ..ForwarderConfig::new(self.folder, epoch, Partitioning::new(kafka.partitions))
         };
         let journal = Arc::new(self.journal);
         Ok(Some(forwarder::spawn(config, kafka, journal, Arc::new(SystemClock)).await?))
@@ -126,11 +123,7 @@ impl Starting {
 /// How far this machine itself judged its journal, before there was a shared log.
 async fn judged_here(journal: &Journal, pool: &PgPool) -> anyhow::Result<Option<LogPosition>> {
     let stored = PostgresClickStore::new(pool.clone()).progress(PARTITION).await?;
-    let place = stored.map(|progress| progress.position).filter(|place| place.through.epoch() == 0);
-    match journal.reader(PARTITION, place).await {
-        Ok(_) => Ok(place),
-        // Another machine's journal was judged there.
-        Err(LogError::ForeignPosition { .. }) => Ok(None),
-        Err(error) => Err(error.into()),
-    }
+    let place = stored.map(|progress| progress.position);
+    // A place of another machine's journal, or of the shared log, is none of this one.
+    Ok(place.filter(|place| place.through.epoch() == 0 && journal.has_run(place.run)))
 }

@@ -9,7 +9,7 @@ use gonggumoa_analytics::{export, stats};
 use gonggumoa_core::clock::UnixMillis;
 use gonggumoa_core::ids::GongguId;
 use gonggumoa_core::store::StoreError;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// Answers the questions.
 #[async_trait::async_trait]
@@ -25,23 +25,32 @@ pub trait Figures: Send + Sync + 'static {
     ) -> BoxStream<'static, Result<EvidenceRow, StoreError>>;
 }
 
-/// Answers from the click store.
-#[derive(Clone)]
+/// Answers from the click store, once it is open.
+#[derive(Default)]
 pub struct StoreFigures {
-    store: Arc<dyn RecordedClicks>,
+    store: OnceLock<Arc<dyn RecordedClicks>>,
 }
 
 impl StoreFigures {
-    /// Figures of `store`.
-    pub fn new(store: Arc<dyn RecordedClicks>) -> Self {
-        Self { store }
+    /// Figures of a store that is yet to be opened; until then they are unavailable.
+    pub fn later() -> Self {
+        Self::default()
+    }
+
+    /// The store is open.
+    pub fn are_in(&self, store: Arc<dyn RecordedClicks>) {
+        let _ = self.store.set(store);
+    }
+
+    fn store(&self) -> Result<&Arc<dyn RecordedClicks>, StoreError> {
+        self.store.get().ok_or_else(|| StoreError::Unavailable("the click store is not open yet".into()))
     }
 }
 
 #[async_trait::async_trait]
 impl Figures for StoreFigures {
     async fn gonggu_stats(&self, query: &StatsQuery) -> Result<GongguStats, StatsError> {
-        stats::gonggu_stats(&*self.store, query).await
+        stats::gonggu_stats(&**self.store()?, query).await
     }
 
     fn evidence(
@@ -50,6 +59,9 @@ impl Figures for StoreFigures {
         from: UnixMillis,
         to: UnixMillis,
     ) -> BoxStream<'static, Result<EvidenceRow, StoreError>> {
-        export::evidence(Arc::clone(&self.store), gonggu_id, from, to).boxed()
+        match self.store() {
+            Ok(store) => export::evidence(Arc::clone(store), gonggu_id, from, to).boxed(),
+            Err(error) => futures::stream::once(std::future::ready(Err(error))).boxed(),
+        }
     }
 }

@@ -236,4 +236,16 @@ async fn a_run_is_not_split_over_two_layouts() {
     })
     .await;
     assert!(wider.partitions().iter().all(Vec::is_empty));
+    drop(handle);
+
+    // With the settings of before the rest goes where it began; then the next run may go elsewhere.
+    let handle = start(&edge, &broker).await.unwrap();
+    drained(&edge, handle).await;
+    edge = edge.restart().await;
+    edge.click(20).await;
+    let handle = start_with(&edge, &wider, next).await.unwrap();
+    drained(&edge, handle).await;
+    assert!(wider.partitions().iter().all(|records| judged(records, 9).len() > 1));
+    let refused = start(&edge, &broker).await;
+    assert!(matches!(refused, Err(ForwarderError::ForeignLog { .. })), "there is no way back");
 }
