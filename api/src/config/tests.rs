@@ -264,12 +264,12 @@ fn a_bucket_takes_the_archive_with_all_that_belongs_to_it() {
     assert_eq!(settings.secret_access_key, "the/secret+key=");
     assert!(!format!("{config:?}").contains("the/secret"));
 
-    let text = error(&[("AWS_S3_BUCKET", "archive"), ("AWS_SECRET_ACCESS_KEY", "the secret")]);
+    let text = error(&[("AWS_S3_BUCKET", "archive"), ("AWS_SECRET_ACCESS_KEY", "pasted twice")]);
     assert!(text.starts_with("3 settings are wrong"), "{text}");
     for name in ["AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"] {
         assert!(text.contains(&format!("\n  {name}: ")), "{text}");
     }
-    assert!(!text.contains("the secret ") && !text.contains("\"the secret\""), "{text}");
+    assert!(!text.contains("pasted"), "{text}");
     let text = error(&[
         ("AWS_S3_BUCKET", "s3://archive"),
         ("AWS_ENDPOINT_URL", "store.internal:9000"),
