@@ -288,3 +288,39 @@ fn social_providers_are_whole_or_absent() {
     let strict = read(&[("SOCIAL_RETURN_ORIGINS", "https://only.example")]).unwrap();
     assert_eq!(strict.social.settings(&strict.http, 1).return_origins, ["https://only.example"]);
 }
+
+#[test]
+fn a_bucket_takes_the_archive_with_all_that_belongs_to_it() {
+    let elsewhere = [("AWS_REGION", "eu-west-1"), ("AWS_ACCESS_KEY_ID", "AKOTHER")];
+    assert_eq!(read(&elsewhere).unwrap().objects, None, "the tools' variables alone mean nothing here");
+    let bucket = [
+        ("AWS_S3_BUCKET", "archive"),
+        ("AWS_ENDPOINT_URL", "HTTP://store.internal:9000/"),
+        ("AWS_ACCESS_KEY_ID", "AKTEST"),
+        ("AWS_SECRET_ACCESS_KEY", "the/secret+key="),
+        ("ARCHIVE_PREFIX", "/production/"),
+    ];
+    let config = read(&bucket).unwrap();
+    let settings = config.objects.clone().unwrap();
+    assert_eq!(settings.endpoint.as_deref(), Some("http://store.internal:9000"));
+    assert_eq!((settings.region.as_str(), settings.prefix.as_str()), ("us-east-1", "production"));
+    assert_eq!(settings.secret_access_key, "the/secret+key=");
+    assert!(!format!("{config:?}").contains("the/secret"));
+
+    let text = error(&[("AWS_S3_BUCKET", "archive"), ("AWS_SECRET_ACCESS_KEY", "pasted twice")]);
+    assert!(text.starts_with("3 settings are wrong"), "{text}");
+    for name in ["AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"] {
+        assert!(text.contains(&format!("\n  {name}: ")), "{text}");
+    }
+    assert!(!text.contains("pasted"), "{text}");
+    let text = error(&[
+        ("AWS_S3_BUCKET", "s3://archive"),
+        ("AWS_ENDPOINT_URL", "store.internal:9000"),
+        ("AWS_ACCESS_KEY_ID", "AKTEST"),
+        ("AWS_SECRET_ACCESS_KEY", "secret"),
+        ("ARCHIVE_PREFIX", "a//b"),
+    ]);
+    assert!(text.contains("AWS_S3_BUCKET: ") && text.contains("AWS_ENDPOINT_URL: "), "{text}");
+    assert!(text.contains("ARCHIVE_PREFIX: "), "{text}");
+    assert!(error(&[("ARCHIVE_PREFIX", "production")]).contains("AWS_S3_BUCKET: "));
+}
