@@ -22,6 +22,7 @@ mod contract;
 mod coupons;
 mod crash;
 mod database_down;
+mod deploy;
 mod disk_full;
 mod engines;
 mod folders;
