@@ -85,7 +85,10 @@ async fn topics_are_made_as_they_must_be() {
         ..config.clone()
     };
     let text = prepare(&longer).await.unwrap_err().to_string();
-    assert!(text.contains("retention.ms is 2592000000") && text.contains("KAFKA_MIN_RETENTION"), "{text}");
+    assert!(
+        text.contains("retention.ms is 2592000000") && text.contains("KAFKA_MIN_RETENTION_DAYS"),
+        "{text}"
+    );
     remove(&config).await;
 }
 
