@@ -285,7 +285,12 @@ impl Starting {
             ip_retention_days: self.config.retention.ip_days,
             click_retention_months: self.config.retention.click_months,
         };
-        let retention = retention::spawn(retention, Arc::clone(&store), objects, Arc::new(SystemClock));
+        let retention = retention::spawn(
+            retention,
+            Arc::<PostgresClickStore>::clone(&store),
+            objects,
+            Arc::new(SystemClock),
+        );
         let idempotency = idempotency::spawn_cleanup(pool.clone(), Arc::new(SystemClock));
         Ok(Parts { tracking, archive, click_count: click_count::spawn(store), retention, idempotency, pool })
     }
