@@ -149,9 +149,10 @@ async fn guesses_from_everywhere_do_not_keep_the_owner_out() {
     assert_eq!(attempt(&api, home, &person.email, PASSWORD).await, StatusCode::OK);
 
     let mut refused = 0;
-    for round in 0..14 {
-        let guesses = (0..10).map(|number| {
-            let address = format!("198.18.{}.1", round * 10 + number);
+    // four at once: what waits for a core for long is another matter (503)
+    for round in 0..35 {
+        let guesses = (0..4).map(|number| {
+            let address = format!("198.18.{}.1", round * 4 + number);
             let (api, email) = (api.clone(), person.email.clone());
             async move { attempt(&api, &address, &email, "a wrong password 1!").await }
         });
