@@ -1,11 +1,12 @@
 //! The archive in a bucket: a server that speaks S3, in this process, and the binary that is to use it.
 
 use crate::harness::process::free_port;
-use crate::harness::{Api, Deployment, Visitor};
+use crate::harness::{Api, Deployment, LONG, Visitor, eventually};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use s3s::auth::SimpleAuth;
 use s3s::service::S3ServiceBuilder;
+use serde_json::Value;
 use std::net::SocketAddr;
 use std::path::Path;
 use tokio::net::TcpListener;
@@ -79,7 +80,16 @@ async fn the_bucket_is_tried_out_at_the_start_and_wrong_settings_are_named() {
 async fn clicks_are_taken_and_judged_while_the_bucket_does_not_answer() {
     let nobody = SocketAddr::from(([127, 0, 0, 1], free_port()));
     let mut deployment = archiving("archive", nobody);
-    deployment.start().await;
+    deployment.spawn(None);
+    let url = format!("{}/health/ready", deployment.base_url());
+    eventually("all but the archive works", LONG, async || {
+        let answer = reqwest::get(&url).await.map_err(|error| error.to_string())?;
+        let body: Value = answer.json().await.map_err(|error| error.to_string())?;
+        let parts = body["parts"].as_object().ok_or("no parts")?;
+        let mut others = parts.iter().filter(|(name, _)| *name != "archive");
+        if others.all(|(_, part)| part["ready"] == true) { Ok(()) } else { Err(body.to_string()) }
+    })
+    .await;
     works(&deployment).await;
     assert!(deployment.log_text().contains("AWS_ENDPOINT_URL"), "the log says what is missing");
     deployment.stop().await;
