@@ -13,6 +13,7 @@ mod auth;
 mod authorization;
 mod bad_input;
 mod banners;
+mod bucket;
 mod calendar;
 mod categories;
 mod chaos;
