@@ -13,7 +13,7 @@ CONTRACT_EXAMPLES ?= 200
 # Further arguments: make load ARGS="--seconds 10", make test ARGS="-p gonggumoa-core", make bench ARGS="judge"
 ARGS ?=
 
-.PHONY: help run test nightly chaos contract openapi bench load data sqlx sqlx-check fmt lint ci
+.PHONY: help run test nightly chaos contract openapi bench load data sizing sqlx sqlx-check fmt lint ci
 
 help: ## Shows this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -45,6 +45,9 @@ load: ## The load runs: the release binary beside a bare axum server
 
 data: ## Makes the crawler patterns anew from their package
 	core/src/bots/update.sh
+
+sizing: ## Computes the README's table of sizes anew from its inputs
+	@.ci/sizing
 
 sqlx: ## Makes .sqlx, the committed descriptions of all queries, anew
 	@.ci/sqlx write
