@@ -184,6 +184,13 @@ struct Gated {
 
 #[async_trait]
 impl ClickStore for Gated {
+    async fn claim(
+        &self,
+        partition: PartitionId,
+        owner: Uuid,
+    ) -> Result<Option<PartitionProgress>, StoreError> {
+        self.inner.claim(partition, owner).await
+    }
     async fn progress(&self, partition: PartitionId) -> Result<Option<PartitionProgress>, StoreError> {
         self.inner.progress(partition).await
     }
@@ -196,8 +203,12 @@ impl ClickStore for Gated {
     async fn activations(&self, partition: PartitionId) -> Result<Vec<RulesActivation>, StoreError> {
         self.inner.activations(partition).await
     }
-    async fn activate(&self, activation: RulesActivation) -> Result<RulesActivation, StoreError> {
-        self.inner.activate(activation).await
+    async fn activate(
+        &self,
+        owner: Uuid,
+        activation: RulesActivation,
+    ) -> Result<RulesActivation, StoreError> {
+        self.inner.activate(owner, activation).await
     }
     async fn quarantined(
         &self,
@@ -213,7 +224,7 @@ impl ClickStore for Gated {
         self.waiting.send_modify(|waiting| *waiting += 1);
         self.gate.acquire().await.unwrap().forget();
         let result = self.inner.store(batch).await;
-        if matches!(result, Err(StoreError::PositionMoved { .. })) {
+        if matches!(result, Err(StoreError::Fenced { .. })) {
             self.fenced.lock().push(batch.clicks.iter().map(|click| click.click.id).collect());
         }
         result
