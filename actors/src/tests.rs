@@ -19,6 +19,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use uuid::Uuid;
 
+mod fenced;
 mod moving;
 mod resting;
 mod shared;

@@ -39,6 +39,10 @@ contract! {
     first_activation_wins,
     pages_follow_each_other,
     complete_through_is_the_least,
+    only_the_last_claim_stores,
+    a_claim_wins_between_any_two_writes,
+    a_claim_beside_a_store_is_before_or_after_it,
+    of_many_claims_one_remains,
 }
 
 #[test]

@@ -74,7 +74,7 @@ async fn the_datacenter_named_is_where_quorums_are() {
     migrate(&config).await.unwrap();
     let catalog = PgPoolOptions::new().connect_lazy("postgres://nobody@127.0.0.1:1/none").unwrap();
     let store = CqlClickStore::connect(config.clone(), catalog).await.unwrap();
-    let mut writer = Writer::claim(&*subject.store, 0).await;
+    let mut writer = Writer::claim(&store, 0).await;
     let clicks = writer.clicks(&[fixture::gonggu()], 20);
     let batch = writer.batch(clicks);
     store.store(&batch).await.unwrap();
