@@ -1,8 +1,9 @@
 //! Which rules version judges which position of a partition.
 //!
-//! Invariant: an activation is stored before any verdict is made with it, at a position that nobody
-//! can have folded yet (after the durable end seen when the change was noticed), and the first stored
-//! one wins. So whoever folds a position later uses the same version.
+//! Invariant: an activation is stored before any verdict is made with it, only by the partition's owner, and at a
+//! position of which nobody can have written a verdict yet: after the durable end seen once the partition was claimed
+//! (`gonggumoa_core::store` has the argument). The first stored one wins. So whoever folds a position later
+//! uses the same version.
 
 use crate::handle::TrackingDeps;
 use gonggumoa_core::ids::{PartitionId, Position};
@@ -10,6 +11,7 @@ use gonggumoa_core::judge::rules::{Rules, RulesActivation, RulesError, RulesHist
 use gonggumoa_core::log::LogError;
 use gonggumoa_core::store::StoreError;
 use std::sync::Arc;
+use uuid::Uuid;
 
 /// Why the rules in force are not known.
 #[derive(Debug, thiserror::Error)]
@@ -26,10 +28,12 @@ pub(crate) enum RulesLoadError {
 }
 
 /// Reads the history and, if the configured settings differ from the version in force, stores and
-/// activates the next version. The store holds the partition through `stored_through`.
+/// activates the next version. `owner` has claimed the partition, which is stored through
+/// `stored_through`.
 pub(crate) async fn history(
     deps: &TrackingDeps,
     partition: PartitionId,
+    owner: Uuid,
     stored_through: Position,
 ) -> Result<RulesHistory, RulesLoadError> {
     let configured = deps.store.put_rules(&deps.rules).await?;
@@ -45,8 +49,8 @@ pub(crate) async fn history(
                 Position(end.max(last.from).max(stored_through).0 + 1)
             }
         };
-        let stored =
-            deps.store.activate(RulesActivation { partition, from, version: configured.version }).await?;
+        let activation = RulesActivation { partition, from, version: configured.version };
+        let stored = deps.store.activate(owner, activation).await?;
         tracing::info!(partition.id = %partition, rules.version = stored.version, rules.from = %stored.from,
             "a rules version comes into force");
         activations = deps.store.activations(partition).await?;

@@ -19,6 +19,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use uuid::Uuid;
 
+mod fenced;
 mod moving;
 mod resting;
 mod shared;
@@ -263,8 +264,10 @@ async fn new_settings_hold_from_the_end_of_the_log_on() {
     for version in &rows.rules {
         replay.store.put_rules(&version.settings).await.unwrap();
     }
+    let owner = Uuid::new_v4();
+    replay.store.claim(P, owner).await.unwrap();
     for activation in &rows.activations {
-        replay.store.activate(*activation).await.unwrap();
+        replay.store.activate(owner, *activation).await.unwrap();
     }
     same(&rows, &replay.run().await);
 }

@@ -8,7 +8,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use gonggumoa_analytics::postgres::PostgresClickStore;
 use gonggumoa_benches::database::BenchDatabase;
 use gonggumoa_benches::report::progress;
-use gonggumoa_benches::sample::{self, RUN, START};
+use gonggumoa_benches::sample::{self, OWNER, RUN, START};
 use gonggumoa_core::ids::{PartitionId, Position};
 use gonggumoa_core::judge::rules::RulesSettings;
 use gonggumoa_core::judge::totals::{Counts, GongguHead, Rollup, RollupKey, RollupLevel, VisitorSketch};
@@ -29,6 +29,7 @@ fn copy(criterion: &mut Criterion) {
         let name = format!("{gonggus}_gonggus");
         let Some(database) = runtime.block_on(BenchDatabase::create(&name)).unwrap() else { return };
         let store = PostgresClickStore::new(database.pool.clone());
+        runtime.block_on(store.claim(PartitionId(0), OWNER)).unwrap();
         let mut stored = 0;
         group.bench_function(format!("batches of {clicks}, {gonggus} gonggus"), |bencher| {
             bencher.iter_custom(|iterations| {
@@ -62,6 +63,7 @@ fn batch(stored: u64, clicks: u64, gonggus: u64) -> JudgedBatch {
     let ids = (0..gonggus).map(sample::gonggu_id);
     JudgedBatch {
         partition: PartitionId(0),
+        owner: OWNER,
         from: (stored > 0).then(|| place(stored)),
         to: PartitionProgress { position: place(end), marks: vec![RunMark::new(RUN, last_at)] },
         heads: ids
@@ -109,6 +111,7 @@ fn load(_: &mut Criterion) {
         let name = format!("window_{visits}");
         let Some(database) = runtime.block_on(BenchDatabase::create(&name)).unwrap() else { return };
         let store = PostgresClickStore::new(database.pool.clone());
+        runtime.block_on(store.claim(PartitionId(0), OWNER)).unwrap();
         let rules = RulesSettings::standard("bench".into());
         runtime.block_on(store.put_rules(&rules)).unwrap();
         let batch = batch(0, 1, 1);

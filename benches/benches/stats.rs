@@ -9,7 +9,7 @@ use gonggumoa_analytics::postgres::PostgresClickStore;
 use gonggumoa_analytics::stats::{Interval, StatsQuery, gonggu_stats};
 use gonggumoa_benches::database::BenchDatabase;
 use gonggumoa_benches::report::progress;
-use gonggumoa_benches::sample::{self, RUN, START};
+use gonggumoa_benches::sample::{self, OWNER, RUN, START};
 use gonggumoa_core::clock::UnixMillis;
 use gonggumoa_core::ids::{PartitionId, Position};
 use gonggumoa_core::judge::totals::{Counts, GongguHead, Rollup, RollupKey, RollupLevel, VisitorSketch};
@@ -33,6 +33,7 @@ fn stats(criterion: &mut Criterion) {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let Some(database) = runtime.block_on(BenchDatabase::create("stats")).unwrap() else { return };
     let store = PostgresClickStore::new(database.pool.clone());
+    runtime.block_on(store.claim(PartitionId(0), OWNER)).unwrap();
     runtime.block_on(store.store(&year())).unwrap();
     runtime.block_on(sqlx::query("ANALYZE").execute(&database.pool)).unwrap();
 
@@ -116,6 +117,7 @@ fn year() -> JudgedBatch {
     let position = LogPosition { through: Position(CLICKS), run: RUN };
     JudgedBatch {
         partition: PartitionId(0),
+        owner: OWNER,
         from: None,
         to: PartitionProgress { position, marks: vec![RunMark::new(RUN, end)] },
         clicks: Vec::new(),

@@ -16,6 +16,9 @@ pub const START: UnixMillis = UnixMillis(1_795_392_000_000);
 /// The run that all samples are of.
 pub const RUN: RunId = RunId(Uuid::from_u128(0x5a_11ec));
 
+/// Who stores them.
+pub const OWNER: Uuid = Uuid::from_u128(0x0b_0b);
+
 const DAY_MILLIS: i64 = 86_400_000;
 const AGENTS: [&str; 3] = [
     "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) \

@@ -18,8 +18,8 @@
 //!
 //! Invariants: after `Assigned` nobody else is told the same partition before we said that we let go, or were
 //! thrown out; we say so only when `done` was told, or [`REVOKE_DEADLINE`] has passed, and then the judge is told
-//! `Lost` first. Two judges that think a partition theirs all the same are fenced by the store's compare-and-set
-//! of the position.
+//! `Lost` first. Two judges that think a partition theirs all the same are fenced by the store:
+//! only the one that claimed it last stores anything.
 
 use super::config::{KafkaConfig, OF_MEMBERS};
 use super::error::KafkaError;

@@ -15,6 +15,7 @@ use gonggumoa_core::store::{JudgedBatch, LoadRequest, PartitionProgress};
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
+use uuid::Uuid;
 
 pub(super) type Map<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
 pub(super) type Set<K> = HashSet<K, foldhash::fast::RandomState>;
@@ -148,7 +149,7 @@ pub(super) fn load_request<'a>(
     LoadRequest { gonggu_id, window_millis, rollups }
 }
 
-pub(super) fn finish(partition: PartitionId, folding: Folding) -> Finished {
+pub(super) fn finish(partition: PartitionId, owner: Uuid, folding: Folding) -> Finished {
     let Folding { from, to, terms, groups, .. } = folding;
     let Terms { clicks, quarantined, .. } = Arc::unwrap_or_clone(terms);
     let mut touched = Set::with_capacity_and_hasher(groups.len(), foldhash::fast::RandomState::default());
@@ -156,6 +157,7 @@ pub(super) fn finish(partition: PartitionId, folding: Folding) -> Finished {
     let mut judgements: Vec<Option<Judgement>> = vec![None; clicks.clicks.len()];
     let mut batch = JudgedBatch {
         partition,
+        owner,
         from,
         to,
         clicks: Vec::new(),

@@ -7,6 +7,7 @@ use gonggumoa_core::judge::state::GongguState;
 use gonggumoa_core::log::LogBatch;
 use gonggumoa_core::store::PartitionProgress;
 use tokio::sync::OwnedSemaphorePermit;
+use uuid::Uuid;
 
 /// A batch read from the log, with the permit that bounds how many wait.
 pub(crate) struct ReadBatch {
@@ -15,8 +16,9 @@ pub(crate) struct ReadBatch {
 }
 
 pub(crate) enum PartitionMessage {
-    /// Log and store are open: this is where to go on.
+    /// Claimed as this owner: this is where to go on.
     Opened {
+        owner: Uuid,
         progress: Option<PartitionProgress>,
         history: Box<RulesHistory>,
         quarantined: Vec<gonggumoa_core::ids::Position>,

@@ -108,7 +108,7 @@ impl Actor for Partition {
         while shell.tasks.try_join_next().is_some() {}
         let now = shell.now();
         let effects = match (message, shell.state.as_mut()) {
-            (PartitionMessage::Opened { progress, history, quarantined }, None) => {
+            (PartitionMessage::Opened { owner, progress, history, quarantined }, None) => {
                 let after = progress.as_ref().map(|progress| progress.position);
                 shell.update_status(|status| {
                     status.progress.clone_from(&progress);
@@ -117,7 +117,7 @@ impl Actor for Partition {
                 let arguments = &shell.arguments;
                 let (id, config) = (arguments.id, &arguments.config);
                 let retired = arguments.deps.retired.clone();
-                let opened = PartitionState::new(id, config, progress, *history, quarantined, retired);
+                let opened = PartitionState::new(id, owner, config, progress, *history, quarantined, retired);
                 shell.state = Some(opened);
                 let read = tasks::read(
                     myself.clone(),

@@ -23,6 +23,7 @@ use gonggumoa_core::store::{JudgedBatch, LoadRequest, PartitionProgress};
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use tokio::sync::watch;
+use uuid::Uuid;
 
 mod begin;
 
@@ -60,6 +61,8 @@ pub(crate) struct Hopeless {
 
 pub(crate) struct PartitionState {
     partition: PartitionId,
+    /// As whom it was claimed; goes with every batch.
+    owner: Uuid,
     history: RulesHistory,
     queue: VecDeque<super::messages::ReadBatch>,
     folding: Option<Folding>,
@@ -82,6 +85,7 @@ pub(crate) struct PartitionState {
 impl PartitionState {
     pub(crate) fn new(
         partition: PartitionId,
+        owner: Uuid,
         config: &TrackingConfig,
         progress: Option<PartitionProgress>,
         history: RulesHistory,
@@ -90,6 +94,7 @@ impl PartitionState {
     ) -> Self {
         Self {
             partition,
+            owner,
             history,
             queue: VecDeque::new(),
             folding: None,
@@ -311,7 +316,7 @@ impl PartitionState {
             return;
         }
         let Some(folding) = self.folding.take() else { return };
-        let finished = finish(self.partition, folding);
+        let finished = finish(self.partition, self.owner, folding);
         if self.storing.is_none() {
             effects.push(Effect::Store(Arc::clone(&finished.batch)));
             self.storing = Some(finished);

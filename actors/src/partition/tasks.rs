@@ -17,6 +17,7 @@ use ractor::ActorRef;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::Semaphore;
+use uuid::Uuid;
 
 /// Batches that may wait to be judged: one beside the one being delivered.
 const QUEUED_BATCHES_MAX: usize = 2;
@@ -25,18 +26,21 @@ const LOAD_GONGGUS_MAX: usize = 4_096;
 
 type Partition = ActorRef<PartitionMessage>;
 
-/// Finds where to go on and which rules are in force.
+/// Claims the partition, and finds where to go on and which rules are in force. The claim is first: what is seen
+/// after it is not changed by anybody else (`gonggumoa_core::store` says why that matters for the rules).
 pub(super) async fn open(partition: Partition, id: PartitionId, deps: TrackingDeps, config: TrackingConfig) {
     let opened = async {
         let failed = |error: &dyn std::error::Error| PartitionMessage::Failed(error_chain(error));
-        let progress = deps.store.progress(id).await.map_err(|error| failed(&error))?;
+        let owner = Uuid::new_v4();
+        let progress = deps.store.claim(id, owner).await.map_err(|error| failed(&error))?;
         let after = progress.as_ref().map_or(Position(0), |progress| progress.position.through);
-        let history = crate::rules::history(&deps, id, after).await.map_err(|error| match error {
+        let history = crate::rules::history(&deps, id, owner, after).await.map_err(|error| match error {
             RulesLoadError::Rules(_) => PartitionMessage::Refused(error_chain(&error)),
             RulesLoadError::Store(_) | RulesLoadError::Log(_) => failed(&error),
         })?;
         let quarantined = deps.store.quarantined(id, after).await.map_err(|error| failed(&error))?;
         Ok::<_, PartitionMessage>(PartitionMessage::Opened {
+            owner,
             progress,
             history: Box::new(history),
             quarantined,
@@ -204,7 +208,7 @@ pub(super) async fn store(
             PartitionMessage::Stored
         }
         Err(error) => {
-            if matches!(error, StoreError::PositionMoved { .. }) {
+            if error.is_fenced() {
                 metrics::counter!("judge_fenced_total").increment(1);
             }
             PartitionMessage::Failed(error_chain(&error))

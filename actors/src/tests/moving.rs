@@ -2,19 +2,10 @@
 
 use super::shared::{Cluster, Dice, Judge, PARTITIONS, all, edge};
 use super::*;
-use async_trait::async_trait;
-use gonggumoa_core::ids::ClickId;
-use gonggumoa_core::judge::rules::{RulesActivation, StoredRules};
-use gonggumoa_core::log::partitioning::Partitioning;
-use gonggumoa_core::store::{
-    ClickStore, GongguSnapshot, JudgedBatch, LoadRequest, PartitionProgress, StoreError,
-};
-use parking_lot::Mutex;
 use std::collections::BTreeSet;
-use tokio::sync::Semaphore;
 
 /// In one window of time, a visitor counts once.
-fn no_visitor_counts_twice(rows: &MemoryRows) {
+pub(super) fn no_visitor_counts_twice(rows: &MemoryRows) {
     let mut counted = HashSet::new();
     for click in rows.clicks.values().filter(|click| click.judgement.verdict == Verdict::Billable) {
         let visitor = (click.click.gonggu_id, click.judgement.visitor);
@@ -172,97 +163,6 @@ async fn a_log_that_repeats_is_judged_the_same_in_any_batches() {
     for batch in [1, 3, 50] {
         same(&rows, &cluster.at_one_go(batch).await);
     }
-}
-
-/// A store whose `store` waits for the test's word, and remembers what came of it.
-struct Gated {
-    inner: MemoryStore,
-    gate: Semaphore,
-    waiting: watch::Sender<usize>,
-    fenced: Mutex<Vec<Vec<ClickId>>>,
-}
-
-#[async_trait]
-impl ClickStore for Gated {
-    async fn progress(&self, partition: PartitionId) -> Result<Option<PartitionProgress>, StoreError> {
-        self.inner.progress(partition).await
-    }
-    async fn rules(&self) -> Result<Vec<StoredRules>, StoreError> {
-        self.inner.rules().await
-    }
-    async fn put_rules(&self, settings: &RulesSettings) -> Result<StoredRules, StoreError> {
-        self.inner.put_rules(settings).await
-    }
-    async fn activations(&self, partition: PartitionId) -> Result<Vec<RulesActivation>, StoreError> {
-        self.inner.activations(partition).await
-    }
-    async fn activate(&self, activation: RulesActivation) -> Result<RulesActivation, StoreError> {
-        self.inner.activate(activation).await
-    }
-    async fn quarantined(
-        &self,
-        partition: PartitionId,
-        after: Position,
-    ) -> Result<Vec<Position>, StoreError> {
-        self.inner.quarantined(partition, after).await
-    }
-    async fn load(&self, requests: &[LoadRequest]) -> Result<Vec<GongguSnapshot>, StoreError> {
-        self.inner.load(requests).await
-    }
-    async fn store(&self, batch: &JudgedBatch) -> Result<(), StoreError> {
-        self.waiting.send_modify(|waiting| *waiting += 1);
-        self.gate.acquire().await.unwrap().forget();
-        let result = self.inner.store(batch).await;
-        if matches!(result, Err(StoreError::PositionMoved { .. })) {
-            self.fenced.lock().push(batch.clicks.iter().map(|click| click.click.id).collect());
-        }
-        result
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_judge_that_lost_its_partition_unknowingly_cannot_store() {
-    let mut cluster = Cluster::new();
-    cluster.edges.send(60, None);
-    cluster.edges.mark();
-    let id = Partitioning::new(PARTITIONS.try_into().unwrap()).of(gonggu(1));
-    let gated = Arc::new(Gated {
-        inner: cluster.store.clone(),
-        gate: Semaphore::new(1),
-        waiting: watch::channel(0).0,
-        fenced: Mutex::default(),
-    });
-    let zombie = cluster.judge_on(Arc::<Gated>::clone(&gated)).await;
-    zombie.assign(&[id]).await;
-    // It has stored a batch and hangs with the next one judged.
-    let mut waiting = gated.waiting.subscribe();
-    tokio::time::timeout(DEADLINE, waiting.wait_for(|waiting| *waiting >= 2)).await.unwrap().unwrap();
-    let successor = cluster.judge().await;
-    successor.assign(&[id]).await;
-    successor.level(&cluster.edges.log, &[id]).await;
-    let rows = cluster.store.rows();
-    gated.gate.add_permits(1);
-    zombie.until("it notices", |statuses| statuses[&id].restarts > 0).await;
-    assert_eq!(gated.fenced.lock().len(), 1);
-    assert!(!gated.fenced.lock()[0].is_empty());
-    same(&rows, &cluster.store.rows());
-    assert_eq!(rows.batches_stored, cluster.store.rows().batches_stored, "nothing of it was stored");
-    // It is opened anew at the successor's place; told at last, it goes.
-    gated.gate.add_permits(100);
-    zombie.level(&cluster.edges.log, &[id]).await;
-    zombie.lose(&[id]).await;
-    zombie.until("gone", |statuses| statuses.is_empty()).await;
-    cluster.edges.send(30, None);
-    cluster.edges.mark();
-    successor.level(&cluster.edges.log, &[id]).await;
-    no_visitor_counts_twice(&cluster.store.rows());
-    let expected = cluster.at_one_go(500).await;
-    assert_eq!(cluster.store.rows().progress[&id], expected.progress[&id]);
-    let of_partition = |rows: &MemoryRows| -> Vec<_> {
-        let all = Partitioning::new(PARTITIONS.try_into().unwrap());
-        rows.clicks.values().filter(|click| all.of(click.click.gonggu_id) == id).cloned().collect()
-    };
-    assert_eq!(of_partition(&cluster.store.rows()), of_partition(&expected));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

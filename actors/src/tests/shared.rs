@@ -128,6 +128,7 @@ pub(super) struct Cluster {
     pub(super) edges: Edges,
     pub(super) store: MemoryStore,
     pub(super) config: TrackingConfig,
+    pub(super) rules: RulesSettings,
     pub(super) publisher: Option<Arc<dyn JudgedPublisher>>,
     pub(super) retired: watch::Sender<Arc<BTreeSet<RunId>>>,
 }
@@ -138,6 +139,7 @@ impl Cluster {
             edges: Edges::new(),
             store: MemoryStore::new(),
             config: World::new().config,
+            rules: RulesSettings::standard("test".to_owned()),
             publisher: None,
             retired: watch::channel(Arc::default()).0,
         }
@@ -148,7 +150,7 @@ impl Cluster {
             log: Arc::new(self.edges.log.clone()),
             store,
             counters: Arc::<MemoryCounters>::default(),
-            rules: RulesSettings::standard("test".to_owned()),
+            rules: self.rules.clone(),
             publisher: self.publisher.clone(),
             retired: self.retired.subscribe(),
             hook: None,

@@ -87,8 +87,11 @@ async fn a_place_that_the_log_does_not_hold_stops_its_partition() {
         cluster.edges.mark();
         let position =
             LogPosition { through: Position::in_epoch(epoch, offset), run: RunId(Uuid::from_u128(history)) };
+        let owner = Uuid::new_v4();
+        cluster.store.claim(P, owner).await.unwrap();
         let batch = JudgedBatch {
             partition: P,
+            owner,
             from: None,
             to: PartitionProgress { position, marks: Vec::new() },
             clicks: Vec::new(),

@@ -109,6 +109,9 @@ impl MemoryStore {
 
 #[async_trait]
 impl ClickStore for MemoryStore {
+    async fn claim(&self, _: PartitionId, _: uuid::Uuid) -> Result<Option<PartitionProgress>, StoreError> {
+        unreachable!("the archive claims nothing")
+    }
     async fn progress(&self, _: PartitionId) -> Result<Option<PartitionProgress>, StoreError> {
         Ok(self.progress.lock().clone())
     }
@@ -122,7 +125,7 @@ impl ClickStore for MemoryStore {
         let row = |(from, version)| RulesActivation { partition, from: Position(from), version };
         Ok([(1, 1), (40, 2), (5_000, 3)].map(row).to_vec())
     }
-    async fn activate(&self, _: RulesActivation) -> Result<RulesActivation, StoreError> {
+    async fn activate(&self, _: uuid::Uuid, _: RulesActivation) -> Result<RulesActivation, StoreError> {
         unreachable!("the archive activates nothing")
     }
     async fn quarantined(&self, _: PartitionId, after: Position) -> Result<Vec<Position>, StoreError> {

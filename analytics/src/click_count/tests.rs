@@ -39,7 +39,7 @@ on_both_stores! { counts_follow_heads_and_adjustments_past_locks }
 
 async fn counts_follow_heads_and_adjustments_past_locks(subject: &dyn RecordedUnderTest) {
     let (one, two) = (new_gonggu(subject).await, new_gonggu(subject).await);
-    let mut writer = Writer::new(0);
+    let mut writer = Writer::claim(&*subject.writes(), 0).await;
     let clicks = writer.clicks(&[one, two], 30);
     subject.writes().store(&writer.batch(clicks)).await.unwrap();
 

@@ -61,7 +61,7 @@ pub(crate) async fn load(
     for head in heads.iter().flatten() {
         if !through.contains_key(&head.partition) {
             let stored = progress::stored(store, PartitionId(head.partition as u32)).await?;
-            through.insert(head.partition, stored.map(|progress| progress.position.through));
+            through.insert(head.partition, stored.progress.map(|progress| progress.position.through));
         }
     }
     let through = &through;

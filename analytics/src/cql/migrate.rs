@@ -17,8 +17,10 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 /// All migrations, ascending: number, name, text.
-pub(crate) const MIGRATIONS: &[(i32, &str, &str)] =
-    &[(1, "click_store", include_str!("../../../migrations/scylla/001_click_store.cql"))];
+pub(crate) const MIGRATIONS: &[(i32, &str, &str)] = &[
+    (1, "click_store", include_str!("../../../migrations/scylla/001_click_store.cql")),
+    (2, "partition_owner", include_str!("../../../migrations/scylla/002_partition_owner.cql")),
+];
 
 /// Where applied migrations are entered, and the lock.
 const BOOK: [&str; 2] = [
@@ -110,7 +112,9 @@ async fn apply(config: &CqlConfig, session: &Session) -> Result<(), CqlError> {
             continue;
         }
         for statement in statements(text) {
-            change(session, &statement).await?;
+            if !is_added(config, session, &statement).await? {
+                change(session, &statement).await?;
+            }
         }
         session.await_schema_agreement().await.map_err(|error| CqlError::Unavailable(Box::new(error)))?;
         let enter = "INSERT INTO schema_migrations (chapter, number, name, checksum, applied_at)
@@ -132,6 +136,21 @@ async fn applied(session: &Session) -> Result<Vec<(i32, String)>, CqlError> {
         .map_err(|error| damaged("migration", error))?;
     let rows = rows.rows::<(i32, String)>().map_err(|error| damaged("migration", error))?;
     Ok(rows.collect::<Result<_, _>>().map_err(|error| damaged("migration", error))?)
+}
+
+/// Whether the statement adds a column that is there already: not every server knows `ADD IF NOT EXISTS`.
+async fn is_added(config: &CqlConfig, session: &Session, statement: &str) -> Result<bool, CqlError> {
+    let words: Vec<&str> = statement.split_whitespace().collect();
+    let ["ALTER", "TABLE", table, "ADD", column, ..] = words[..] else { return Ok(false) };
+    let query = "SELECT column_name FROM system_schema.columns
+                 WHERE keyspace_name = ? AND table_name = ? AND column_name = ?";
+    let rows = session
+        .query_unpaged(query, (config.keyspace.to_ascii_lowercase(), table, column))
+        .await
+        .map_err(driver)?
+        .into_rows_result()
+        .map_err(|error| damaged("column", error))?;
+    Ok(rows.rows_num() > 0)
 }
 
 async fn has_table(config: &CqlConfig, session: &Session, table: &str) -> Result<bool, CqlError> {

@@ -10,12 +10,15 @@
 //! **Timestamps.** CQL keeps, cell by cell, the value with the largest write timestamp. Heads, rollup rows and flags
 //! are absolute values as of a position, and their timestamp is made of it: the position (a shared log's is its epoch
 //! above its offset, so that a later epoch wins too) less 2^63 - 1, which orders the same and never lies in the
-//! future, as ScyllaDB demands. A judge that lost its partition may still write, late and out of order: what it writes
-//! of older positions loses, and what it writes of newer ones is what its successor will write there itself,
-//! because a verdict is a function of the log, the rules version stored for the position and the quarantined
-//! positions stored before it. At equal timestamps the larger value wins; the two are equal by the same argument.
-//! Whoever else writes these tables must write so too; without a timestamp of that kind he would win for ever. The
-//! position alone moves by compare-and-set: it is what tells the one who lost.
+//! future, as ScyllaDB demands. A judge that lost its partition may still finish the batch it had begun to write, late
+//! and out of order: what it writes of older positions loses, and what it writes of newer ones is what its successor
+//! will write there itself, because a verdict is a function of the log, the rules version stored for the position
+//! and the quarantined positions stored before it; a version that the successor brings comes into force only after all
+//! that such a batch can hold (`gonggumoa_core::store`). It begins no further one. At equal timestamps the larger value wins; the two are equal by the same argument.
+//! Whoever else writes these tables must write so too; without a timestamp of that kind he would win for ever.
+//!
+//! **Fencing.** Owner, position and activations of a partition are one row, which alone changes by compare-and-set
+//! (`progress`): it is what tells the one who lost.
 //!
 //! **Clicks** never change, so their timestamp is the time of writing and a repetition is the same row; that also lets
 //! time-window compaction drop whole files when their time to live is over. Clicks go after
@@ -130,8 +133,16 @@ impl fmt::Debug for CqlClickStore {
 
 #[async_trait]
 impl ClickStore for CqlClickStore {
+    async fn claim(
+        &self,
+        partition: PartitionId,
+        owner: Uuid,
+    ) -> Result<Option<PartitionProgress>, StoreError> {
+        progress::claim(self, partition, owner).await
+    }
+
     async fn progress(&self, partition: PartitionId) -> Result<Option<PartitionProgress>, StoreError> {
-        progress::stored(self, partition).await
+        Ok(progress::stored(self, partition).await?.progress)
     }
 
     async fn rules(&self) -> Result<Vec<StoredRules>, StoreError> {
@@ -146,8 +157,12 @@ impl ClickStore for CqlClickStore {
         rules::activations(self, partition).await
     }
 
-    async fn activate(&self, activation: RulesActivation) -> Result<RulesActivation, StoreError> {
-        rules::activate(self, activation).await
+    async fn activate(
+        &self,
+        owner: Uuid,
+        activation: RulesActivation,
+    ) -> Result<RulesActivation, StoreError> {
+        rules::activate(self, owner, activation).await
     }
 
     async fn quarantined(

@@ -9,6 +9,8 @@ use gonggumoa_core::judge::rules::{RulesActivation, RulesSettings, StoredRules};
 use gonggumoa_core::store::StoreError;
 use scylla::value::CqlTimestamp;
 use sha2::{Digest, Sha256};
+use std::collections::HashMap;
+use uuid::Uuid;
 
 /// Others may take the next number first, each at most once a version of theirs.
 const NUMBER_ATTEMPTS: usize = 32;
@@ -63,36 +65,63 @@ pub(crate) async fn put_rules(
     Err(StoreError::Unavailable("others numbered rules versions all the time".into()))
 }
 
+/// The activations that partitions' rows held before they named an owner, and those of the row itself.
 pub(crate) async fn activations(
     store: &CqlClickStore,
     partition: PartitionId,
 ) -> Result<Vec<RulesActivation>, StoreError> {
-    let rows: Vec<(i64, i32)> =
-        session::rows(&store.session, &store.statements.activations, (partition.0 as i32,)).await?;
-    let activation = |(from, version): (i64, i32)| RulesActivation {
+    let (_, versions) = owned(store, partition).await?;
+    let activation = |(from, version)| RulesActivation {
         partition,
         from: Position(from as u64),
         version: version as u32,
     };
-    Ok(rows.into_iter().map(activation).collect())
+    let mut all: Vec<RulesActivation> = versions.into_iter().map(activation).collect();
+    all.sort_unstable_by_key(|activation| activation.from);
+    Ok(all)
 }
 
-/// First writer wins; what is in force is read serially, whatever the compare-and-set said.
+/// Who owns the partition, and versions by the positions from which they are in force: as of one moment, since those
+/// of before never change.
+async fn owned(
+    store: &CqlClickStore,
+    partition: PartitionId,
+) -> Result<(Option<Uuid>, HashMap<i64, i32>), StoreError> {
+    let key = (partition.0 as i32,);
+    let before: Vec<(i64, i32)> =
+        session::rows(&store.session, &store.statements.activations, key).await?;
+    let row: Option<(Option<Uuid>, Option<HashMap<i64, i32>>)> =
+        session::row(&store.session, &store.statements.owned_activations, key).await?;
+    let (owner, versions) = row.unwrap_or_default();
+    let mut versions = versions.unwrap_or_default();
+    versions.extend(before);
+    Ok((owner, versions))
+}
+
+/// The first one stays: an owner is one opening by one process, whose calls wait for each other here, and a
+/// compare-and-set of one that lost the partition since it looked is refused.
 pub(crate) async fn activate(
     store: &CqlClickStore,
+    owner: Uuid,
     activation: RulesActivation,
 ) -> Result<RulesActivation, StoreError> {
-    let (partition, from) = (activation.partition.0 as i32, activation.from.0 as i64);
-    let now = CqlTimestamp(store.clock.now().0);
+    let RulesActivation { partition, from, version } = activation;
     let _turn = store.rare.lock().await;
-    let values = (partition, from, activation.version as i32, now);
-    if session::set(&store.session, &store.statements.activate, values).await? == Set::Applied {
-        return Ok(activation);
+    for is_set in [false, true] {
+        let (found, versions) = owned(store, partition).await?;
+        if found != Some(owner) {
+            return Err(StoreError::Fenced { partition, owner, found });
+        }
+        if let Some(version) = versions.get(&(from.0 as i64)) {
+            return Ok(RulesActivation { version: *version as u32, ..activation });
+        }
+        if is_set {
+            break;
+        }
+        let values = (from.0 as i64, version as i32, partition.0 as i32, owner);
+        if session::set(&store.session, &store.statements.activate, values).await? == Set::Applied {
+            return Ok(activation);
+        }
     }
-    let found: Option<(i32,)> =
-        session::row(&store.session, &store.statements.activation, (partition, from)).await?;
-    match found {
-        Some((version,)) => Ok(RulesActivation { version: version as u32, ..activation }),
-        None => Err(StoreError::Unavailable("the activation's compare-and-set was not done".into())),
-    }
+    Err(StoreError::Unavailable("the activation's compare-and-set was not done".into()))
 }

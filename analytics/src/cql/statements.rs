@@ -108,17 +108,15 @@ statements! {
         WHERE gonggu_id = ? AND id = ?";
     Plain put_quarantined = "INSERT INTO click_quarantine (partition, position) VALUES (?, ?)";
     Plain quarantined = "SELECT position FROM click_quarantine WHERE partition = ? AND position > ?";
-    Serial progress = "SELECT position, run, marks FROM click_partitions WHERE partition = ?";
+    Serial progress = "SELECT owner, position, run, marks FROM click_partitions WHERE partition = ?";
     Plain all_marks = "SELECT partition, marks FROM click_partitions";
-    Set first_progress = "INSERT INTO click_partitions (partition, position, run, marks, updated_at)
-        VALUES (?, ?, ?, ?, ?) IF NOT EXISTS";
+    Set claim = "UPDATE click_partitions SET owner = ?, updated_at = ? WHERE partition = ? IF owner = ?";
     Set next_progress = "UPDATE click_partitions SET position = ?, run = ?, marks = ?, updated_at = ?
-        WHERE partition = ? IF position = ? AND run = ?";
+        WHERE partition = ? IF owner = ? AND position = ? AND run = ?";
     Serial rules = "SELECT version, hash, settings FROM rules_versions WHERE chapter = 0";
     Set put_rules = "INSERT INTO rules_versions (chapter, version, hash, settings, created_at)
         VALUES (0, ?, ?, ?, ?) IF NOT EXISTS";
     Serial activations = "SELECT from_position, version FROM rules_activations WHERE partition = ?";
-    Serial activation = "SELECT version FROM rules_activations WHERE partition = ? AND from_position = ?";
-    Set activate = "INSERT INTO rules_activations (partition, from_position, version, created_at)
-        VALUES (?, ?, ?, ?) IF NOT EXISTS";
+    Serial owned_activations = "SELECT owner, activations FROM click_partitions WHERE partition = ?";
+    Set activate = "UPDATE click_partitions SET activations[?] = ? WHERE partition = ? IF owner = ?";
 }

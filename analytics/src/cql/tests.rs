@@ -40,6 +40,10 @@ contract! {
     first_activation_wins,
     pages_follow_each_other,
     complete_through_is_the_least,
+    only_the_last_claim_stores,
+    a_claim_wins_between_any_two_writes,
+    a_claim_beside_a_store_is_before_or_after_it,
+    of_many_claims_one_remains,
 }
 
 #[test]
@@ -65,7 +69,7 @@ fn times_to_live_end_with_retention() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_retention_pass_has_nothing_to_do_but_the_archive() {
     let Some(subject) = TestStore::open().await else { return };
-    let (mut writer, gonggu_id) = (Writer::new(0), fixture::gonggu());
+    let (mut writer, gonggu_id) = (Writer::claim(&*subject.store, 0).await, fixture::gonggu());
     let clicks = writer.clicks(&[gonggu_id], 3);
     subject.store.store(&writer.batch(clicks)).await.unwrap();
     let objects = object_store::memory::InMemory::new();
@@ -78,7 +82,7 @@ async fn a_retention_pass_has_nothing_to_do_but_the_archive() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hot_hour_is_read_in_order_from_all_its_shards() {
     let Some(subject) = TestStore::open().await else { return };
-    let (mut writer, gonggu_id, other) = (Writer::new(0), fixture::gonggu(), fixture::gonggu());
+    let (mut writer, gonggu_id, other) = (Writer::claim(&*subject.store, 0).await, fixture::gonggu(), fixture::gonggu());
     // Many in one millisecond, over three hours, beside a gonggu whose positions lie between.
     let mut clicks = Vec::new();
     for index in 0..3_000i64 {
@@ -104,7 +108,7 @@ async fn a_hot_hour_is_read_in_order_from_all_its_shards() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn addresses_have_a_shorter_time_to_live_than_their_clicks() {
     let Some(subject) = TestStore::open().await else { return };
-    let (mut writer, gonggu_id) = (Writer::new(0), fixture::gonggu());
+    let (mut writer, gonggu_id) = (Writer::claim(&*subject.store, 0).await, fixture::gonggu());
     let now = subject.store.clock.now();
     let clicks =
         vec![writer.click(gonggu_id, now.plus_millis(-50 * DAY_MILLIS)), writer.click(gonggu_id, now)];

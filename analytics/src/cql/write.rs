@@ -1,18 +1,23 @@
 //! Storing a batch, in the contract's order; each step is confirmed by a majority before the next begins.
 //!
 //! ```text
-//!   read the position serially: at the end → done, not at the start → refused, nothing written
+//!   read owner and position serially: another's, or neither at the start nor at the end → refused, nothing written;
+//!   at the end → done
 //!   1. clicks, what states need of them, quarantined positions
 //!   2. each gonggu: its head with the rollup rows and flags that the batch touched, one row, hence atomic;
 //!      then the same rollup rows and flags in their own tables
-//!   3. the position, by compare-and-set
+//!   3. the position, by compare-and-set, if the owner still is the batch's
 //! ```
+//!
+//! An owner that loses the partition between the first read and the last step still does steps 1 and 2. All that
+//! it writes so was in the log before that read, hence before the claim: what its successor does about it says
+//! `gonggumoa_core::store`.
 //!
 //! Requests of a step go out together, so many at a time as configured; rows of one partition in unlogged batches.
 
 use super::CqlClickStore;
 use super::figures;
-use super::progress;
+use super::progress::{self, Place};
 use super::rows::{AddressWrite, ClickWrite, NeededWrite};
 use super::session;
 use crate::postgres::Month;
@@ -75,12 +80,9 @@ pub(crate) async fn attempt(
     // Two callers of this process never write one partition at once; those of two processes write the same values.
     let turn = store.turn(batch.partition);
     let _turn = turn.lock().await;
-    let found = progress::stored(store, batch.partition).await?.map(|progress| progress.position);
-    if found == Some(batch.to.position) {
-        return Ok(());
-    }
-    if found != batch.from {
-        return Err(progress::moved(batch, found));
+    match progress::place_of(batch, &progress::stored(store, batch.partition).await?)? {
+        Place::End => return Ok(()),
+        Place::Start => {}
     }
     let figures = figures::grouped(batch)?;
     put_clicks(store, &batch.clicks).await?;

@@ -8,7 +8,7 @@ use gonggumoa_core::store::conformance::fixture::{self, START, Writer};
 on_both_stores! { every_click_once_with_the_last_decision }
 
 async fn every_click_once_with_the_last_decision(subject: &dyn RecordedUnderTest) {
-    let (mut writer, gonggu_id) = (Writer::new(0), fixture::gonggu());
+    let (mut writer, gonggu_id) = (Writer::claim(&*subject.writes(), 0).await, fixture::gonggu());
     // More than two pages, several in one millisecond.
     let mut clicks = fixture::every_kind(&mut writer, gonggu_id);
     clicks.extend((0..2_300).map(|index| writer.click(gonggu_id, START.plus_millis(20_000 + index / 50))));

@@ -113,6 +113,14 @@ impl RecordedClicks for PostgresClickStore {
 
 #[async_trait]
 impl ClickStore for PostgresClickStore {
+    async fn claim(
+        &self,
+        partition: PartitionId,
+        owner: Uuid,
+    ) -> Result<Option<PartitionProgress>, StoreError> {
+        queries::claim(self, partition, owner).await
+    }
+
     async fn progress(&self, partition: PartitionId) -> Result<Option<PartitionProgress>, StoreError> {
         queries::progress(self, partition).await
     }
@@ -129,8 +137,12 @@ impl ClickStore for PostgresClickStore {
         rules::activations(self, partition).await
     }
 
-    async fn activate(&self, activation: RulesActivation) -> Result<RulesActivation, StoreError> {
-        rules::activate(self, activation).await
+    async fn activate(
+        &self,
+        owner: Uuid,
+        activation: RulesActivation,
+    ) -> Result<RulesActivation, StoreError> {
+        rules::activate(self, owner, activation).await
     }
 
     async fn quarantined(

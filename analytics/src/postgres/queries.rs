@@ -6,11 +6,12 @@ use super::figures::open_rows;
 use super::millis::PgMillis;
 use super::open::OpenRows;
 use super::rows::{ClickRow, RollupRow};
+use super::write::place;
 use super::{PostgresClickStore, codes, load};
 use async_trait::async_trait;
 use gonggumoa_core::click::JudgedClick;
 use gonggumoa_core::clock::UnixMillis;
-use gonggumoa_core::ids::{GongguId, PartitionId, Position, RunId};
+use gonggumoa_core::ids::{GongguId, PartitionId, Position};
 use gonggumoa_core::judge::totals::{GongguHead, Rollup, RollupLevel};
 use gonggumoa_core::log::LogPosition;
 use gonggumoa_core::store::{ClickQueries, PartitionProgress, RunMark, StoreError};
@@ -94,7 +95,7 @@ pub(crate) async fn complete_through(
 ) -> Result<UnixMillis, StoreError> {
     let numbers: Vec<i32> = partitions.iter().map(|partition| partition.0 as i32).collect();
     let stored =
-        sqlx::query_scalar!("SELECT marks FROM click_partitions WHERE partition = ANY($1)", &numbers)
+        sqlx::query_scalar!("SELECT marks FROM click_partitions WHERE partition = ANY($1) AND position IS NOT NULL", &numbers)
             .fetch_all(connection)
             .await
             .map_err(store_error)?;
@@ -121,7 +122,7 @@ pub(crate) fn parse_marks(marks: serde_json::Value) -> Result<Vec<RunMark>, Stor
 }
 
 pub(crate) async fn stored_partitions(store: &PostgresClickStore) -> Result<Vec<PartitionId>, StoreError> {
-    let numbers = sqlx::query_scalar!("SELECT partition FROM click_partitions ORDER BY partition")
+    let numbers = sqlx::query_scalar!("SELECT partition FROM click_partitions WHERE position IS NOT NULL ORDER BY partition")
         .fetch_all(&store.pool)
         .await
         .map_err(store_error)?;
@@ -139,11 +140,34 @@ pub(crate) async fn progress(
     .fetch_optional(&store.pool)
     .await
     .map_err(store_error)?;
-    let Some(row) = row else { return Ok(None) };
-    Ok(Some(PartitionProgress {
-        position: LogPosition { through: Position(row.position as u64), run: RunId(row.run) },
-        marks: parse_marks(row.marks)?,
-    }))
+    row.map_or(Ok(None), |row| progress_of(place(row.position, row.run), row.marks))
+}
+
+fn progress_of(
+    position: Option<LogPosition>,
+    marks: serde_json::Value,
+) -> Result<Option<PartitionProgress>, StoreError> {
+    let Some(position) = position else { return Ok(None) };
+    Ok(Some(PartitionProgress { position, marks: parse_marks(marks)? }))
+}
+
+/// Waits for whoever stores the partition at the moment; what is returned is as of the claim.
+pub(crate) async fn claim(
+    store: &PostgresClickStore,
+    partition: PartitionId,
+    owner: Uuid,
+) -> Result<Option<PartitionProgress>, StoreError> {
+    let row = sqlx::query!(
+        "INSERT INTO click_partitions (partition, owner, marks) VALUES ($1, $2, '[]')
+         ON CONFLICT (partition) DO UPDATE SET owner = excluded.owner
+         RETURNING position, run, marks",
+        partition.0 as i32,
+        owner
+    )
+    .fetch_one(&store.pool)
+    .await
+    .map_err(store_error)?;
+    progress_of(place(row.position, row.run), row.marks)
 }
 
 pub(crate) async fn quarantined(

@@ -3,11 +3,13 @@
 use super::PostgresClickStore;
 use super::begin::begin;
 use super::error::store_error;
+use super::write::fenced;
 use gonggumoa_core::ids::{PartitionId, Position};
 use gonggumoa_core::judge::rules::{RulesActivation, RulesSettings, StoredRules};
 use gonggumoa_core::store::StoreError;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
 /// Held while a version is numbered, so that numbers have no gaps and equal settings one number.
 const RULES_LOCK: i64 = 0x676f_6e67_0002;
@@ -103,13 +105,26 @@ pub(crate) async fn activations(
         .collect())
 }
 
-/// First writer wins: the conflicting insert waits for the other's commit, so the row read after it is
-/// the one in force.
+/// The partition's row is locked against claims until the activation is there. First writer wins: the conflicting insert
+/// waits for the other's commit, so the row read after it is the one in force.
 pub(crate) async fn activate(
     store: &PostgresClickStore,
+    owner: Uuid,
     activation: RulesActivation,
 ) -> Result<RulesActivation, StoreError> {
     let (partition, from) = (activation.partition.0 as i32, activation.from.0 as i64);
+    let mut transaction = begin(&store.pool).await.map_err(store_error)?;
+    let found = sqlx::query_scalar!(
+        "SELECT owner FROM click_partitions WHERE partition = $1 FOR SHARE",
+        partition
+    )
+    .fetch_optional(&mut *transaction)
+    .await
+    .map_err(store_error)?
+    .flatten();
+    if found != Some(owner) {
+        return Err(fenced(activation.partition, owner, found));
+    }
     sqlx::query!(
         "INSERT INTO rules_activations (partition, from_position, version) VALUES ($1, $2, $3)
          ON CONFLICT DO NOTHING",
@@ -117,7 +132,7 @@ pub(crate) async fn activate(
         from,
         activation.version as i32
     )
-    .execute(&store.pool)
+    .execute(&mut *transaction)
     .await
     .map_err(store_error)?;
     let version = sqlx::query_scalar!(
@@ -125,8 +140,9 @@ pub(crate) async fn activate(
         partition,
         from
     )
-    .fetch_one(&store.pool)
+    .fetch_one(&mut *transaction)
     .await
     .map_err(store_error)?;
+    transaction.commit().await.map_err(store_error)?;
     Ok(RulesActivation { version: version as u32, ..activation })
 }

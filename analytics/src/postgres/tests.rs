@@ -39,6 +39,10 @@ contract! {
     first_activation_wins,
     pages_follow_each_other,
     complete_through_is_the_least,
+    only_the_last_claim_stores,
+    a_claim_wins_between_any_two_writes,
+    a_claim_beside_a_store_is_before_or_after_it,
+    of_many_claims_one_remains,
 }
 
 #[test]
@@ -69,7 +73,7 @@ async fn partitions_made_at_once_are_one() {
         // Each with its own memory of what exists, as separate processes have.
         let store = PostgresClickStore::new(subject.store.pool().clone());
         tasks.spawn(async move {
-            let mut writer = Writer::new(partition);
+            let mut writer = Writer::claim(&store, partition).await;
             let clicks = writer.clicks(&[fixture::gonggu()], 20);
             store.store(&writer.batch(clicks)).await.unwrap();
         });
@@ -81,7 +85,7 @@ async fn partitions_made_at_once_are_one() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_partition_dropped_elsewhere_is_made_again() {
     let Some(subject) = TestStore::open().await else { return };
-    let (mut writer, gonggu_id) = (Writer::new(0), fixture::gonggu());
+    let (mut writer, gonggu_id) = (Writer::claim(&*subject.store, 0).await, fixture::gonggu());
     let clicks = writer.clicks(&[gonggu_id], 2);
     subject.store.store(&writer.batch(clicks)).await.unwrap();
     sqlx::query("DROP TABLE click_trackings_202611").execute(subject.store.pool()).await.unwrap();
@@ -95,7 +99,7 @@ async fn a_partition_dropped_elsewhere_is_made_again() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn texts_that_a_column_cannot_hold_do_not_stop_the_partition() {
     let Some(subject) = TestStore::open().await else { return };
-    let (mut writer, gonggu_id) = (Writer::new(0), fixture::gonggu());
+    let (mut writer, gonggu_id) = (Writer::claim(&*subject.store, 0).await, fixture::gonggu());
     let mut click = writer.click(gonggu_id, START);
     click.click.user_agent = "a\0b".into();
     click.click.referer = "공".repeat(1_500).into();

@@ -1,12 +1,13 @@
 //! Storing a batch: one transaction, the partition's row first and last.
 //!
 //! ```text
-//!   lock + compare position → COPY clicks → heads + open rollups → other rollups → flags → quarantine
+//!   lock, compare owner and position → COPY clicks → heads + open rollups → other rollups → flags → quarantine
 //!                           → position (CAS) → COMMIT
 //! ```
 //!
-//! The position's row lock keeps two writers of a partition apart; the compare-and-set at the end holds
-//! even where there is no row to lock yet. All upserts go in key order, so that writers of different
+//! The lock of the partition's row keeps its writers apart, and a claim is an update of that row: it waits for the
+//! transaction that stores, and counts what that one stored; who comes after it finds another owner. There is no
+//! row only where nobody claimed. All upserts go in key order, so that writers of different
 //! partitions cannot deadlock. COPY cannot skip a click that is already stored; when it meets one, the
 //! transaction is run again through a temporary table and `ON CONFLICT DO NOTHING`.
 
@@ -15,7 +16,7 @@ use super::error::{CHECK_VIOLATION, UNIQUE_VIOLATION, sql_state, store_error};
 use super::figures::put_figures;
 use super::millis::PgMillis;
 use super::{PostgresClickStore, codes, copy};
-use gonggumoa_core::ids::{PartitionId, Position};
+use gonggumoa_core::ids::{PartitionId, Position, RunId};
 use gonggumoa_core::judge::totals::Flag;
 use gonggumoa_core::log::LogPosition;
 use gonggumoa_core::store::{JudgedBatch, PartitionProgress, StoreError};
@@ -23,6 +24,7 @@ use sqlx::{AssertSqlSafe, PgConnection};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Instant;
+use uuid::Uuid;
 
 /// COPY is sent in pieces of about this size: large enough to cost few messages, small enough that the
 /// server starts while the rest is encoded.
@@ -100,7 +102,10 @@ pub(crate) async fn attempt(
 ) -> Result<(), Failed> {
     let mut transaction = begin(&store.pool).await?;
     let connection = &mut *transaction;
-    let found = lock_position(connection, batch.partition).await?;
+    let (owner, found) = lock_partition(connection, batch.partition).await?;
+    if owner != Some(batch.owner) {
+        return Err(Failed::Store(fenced(batch.partition, batch.owner, owner)));
+    }
     let mut known = store.known_open.lock().remove(&batch.partition).unwrap_or_default().at(found);
     if found == Some(batch.to.position) {
         return Ok(());
@@ -132,20 +137,28 @@ fn moved(batch: &JudgedBatch, found: Option<LogPosition>) -> StoreError {
     }
 }
 
-async fn lock_position(
+pub(crate) fn fenced(partition: PartitionId, owner: Uuid, found: Option<Uuid>) -> StoreError {
+    StoreError::Fenced { partition, owner, found }
+}
+
+/// The partition's owner and position, which stay until the transaction ends.
+async fn lock_partition(
     connection: &mut PgConnection,
     partition: PartitionId,
-) -> Result<Option<LogPosition>, sqlx::Error> {
+) -> Result<(Option<Uuid>, Option<LogPosition>), sqlx::Error> {
     let row = sqlx::query!(
-        "SELECT position, run FROM click_partitions WHERE partition = $1 FOR UPDATE",
+        "SELECT owner, position, run FROM click_partitions WHERE partition = $1 FOR UPDATE",
         partition.0 as i32
     )
     .fetch_optional(connection)
     .await?;
-    Ok(row.map(|row| LogPosition {
-        through: Position(row.position as u64),
-        run: gonggumoa_core::ids::RunId(row.run),
-    }))
+    Ok(row.map_or((None, None), |row| (row.owner, place(row.position, row.run))))
+}
+
+/// A stored place; `None` where nothing is stored yet.
+pub(crate) fn place(position: Option<i64>, run: Option<Uuid>) -> Option<LogPosition> {
+    let (through, run) = (Position(position? as u64), RunId(run?));
+    Some(LogPosition { through, run })
 }
 
 async fn put_clicks(
@@ -274,33 +287,18 @@ async fn advance(connection: &mut PgConnection, batch: &JudgedBatch) -> Result<b
     let PartitionProgress { position, marks } = &batch.to;
     let marks = serde_json::json!(marks);
     let (partition, through, run) = (batch.partition.0 as i32, position.through.0 as i64, position.run.0);
-    let done = match batch.from {
-        None => {
-            sqlx::query!(
-                "INSERT INTO click_partitions (partition, position, run, marks) VALUES ($1, $2, $3, $4)
-                 ON CONFLICT DO NOTHING",
-                partition,
-                through,
-                run,
-                marks
-            )
-            .execute(connection)
-            .await?
-        }
-        Some(from) => {
-            sqlx::query!(
-                "UPDATE click_partitions SET position = $2, run = $3, marks = $4, updated_at = now()
-                 WHERE partition = $1 AND position = $5 AND run = $6",
-                partition,
-                through,
-                run,
-                marks,
-                from.through.0 as i64,
-                from.run.0
-            )
-            .execute(connection)
-            .await?
-        }
-    };
+    let done = sqlx::query!(
+        "UPDATE click_partitions SET position = $2, run = $3, marks = $4, updated_at = now()
+         WHERE partition = $1 AND owner = $7 AND position IS NOT DISTINCT FROM $5 AND run IS NOT DISTINCT FROM $6",
+        partition,
+        through,
+        run,
+        marks,
+        batch.from.map(|from| from.through.0 as i64),
+        batch.from.map(|from| from.run.0),
+        batch.owner
+    )
+    .execute(connection)
+    .await?;
     Ok(done.rows_affected() == 1)
 }

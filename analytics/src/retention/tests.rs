@@ -10,7 +10,7 @@ use gonggumoa_core::store::{ClickQueries, ClickStore};
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn addresses_are_masked_and_months_dropped() {
     let Some(subject) = TestStore::open().await else { return };
-    let (mut writer, gonggu_id) = (Writer::new(0), fixture::gonggu());
+    let (mut writer, gonggu_id) = (Writer::claim(&*subject.store, 0).await, fixture::gonggu());
     let days = |days: i64| START.plus_millis(-days * DAY_MILLIS);
     // In 1970 by a wrong clock, months ago, just past the border, just before it, and now.
     let times = [UnixMillis(0), days(430), days(100), days(90).plus_millis(-1), days(90), START];
@@ -37,7 +37,7 @@ async fn addresses_are_masked_and_months_dropped() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_month_in_use_keeps_no_addresses_raw() {
     let Some(subject) = TestStore::open().await else { return };
-    let (mut writer, gonggu_id) = (Writer::new(0), fixture::gonggu());
+    let (mut writer, gonggu_id) = (Writer::claim(&*subject.store, 0).await, fixture::gonggu());
     let days = |days: i64| START.plus_millis(-days * DAY_MILLIS);
     let clicks: Vec<JudgedClick> =
         [days(430), days(100), START].iter().map(|at| writer.click(gonggu_id, *at)).collect();
@@ -62,7 +62,7 @@ async fn a_month_in_use_keeps_no_addresses_raw() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_clock_set_forwards_deletes_nothing() {
     let Some(subject) = TestStore::open().await else { return };
-    let (mut writer, gonggu_id) = (Writer::new(0), fixture::gonggu());
+    let (mut writer, gonggu_id) = (Writer::claim(&*subject.store, 0).await, fixture::gonggu());
     let click = writer.click(gonggu_id, START);
     subject.store.store(&writer.batch(vec![click])).await.unwrap();
     let objects = object_store::memory::InMemory::new();
@@ -76,7 +76,7 @@ async fn a_clock_set_forwards_deletes_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn masking_takes_as_many_steps_as_there_are_tables() {
     let Some(subject) = TestStore::open().await else { return };
-    let (mut writer, gonggu_id) = (Writer::new(0), fixture::gonggu());
+    let (mut writer, gonggu_id) = (Writer::claim(&*subject.store, 0).await, fixture::gonggu());
     let days = |days: i64| START.plus_millis(-days * DAY_MILLIS);
     let times = [days(200), days(150), days(100), START];
     let clicks: Vec<JudgedClick> = times.iter().map(|at| writer.click(gonggu_id, *at)).collect();

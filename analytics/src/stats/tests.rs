@@ -87,7 +87,7 @@ on_both_stores! {
 
 /// Clicks at odd times over some days, several gonggus apart.
 async fn filled(subject: &dyn RecordedUnderTest, from: UnixMillis) -> (GongguId, Vec<JudgedClick>) {
-    let (mut writer, gonggu_id) = (Writer::new(0), fixture::gonggu());
+    let (mut writer, gonggu_id) = (Writer::claim(&*subject.writes(), 0).await, fixture::gonggu());
     let clicks: Vec<JudgedClick> = (0..400)
         .map(|index| writer.click(gonggu_id, from.plus_millis(index * 17 * MINUTE_MILLIS + index * 7)))
         .collect();
@@ -136,7 +136,7 @@ fn assert_points(stats: &GongguStats, clicks: &[JudgedClick], tz: Tz, interval: 
 }
 
 async fn visitors_are_those_of_the_range(subject: &dyn RecordedUnderTest) {
-    let (mut writer, gonggu_id) = (Writer::new(0), fixture::gonggu());
+    let (mut writer, gonggu_id) = (Writer::claim(&*subject.writes(), 0).await, fixture::gonggu());
     let clicks: Vec<JudgedClick> = (0..600)
         .map(|index| writer.click(gonggu_id, START.plus_millis(index * 13 * MINUTE_MILLIS)))
         .collect();

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::Notify;
+use uuid::Uuid;
 
 const PARTITION: PartitionId = PartitionId(0);
 const DEADLINE: Duration = Duration::from_secs(120);
@@ -79,6 +80,14 @@ pub(crate) struct Store {
 
 #[async_trait]
 impl ClickStore for Store {
+    async fn claim(
+        &self,
+        _partition: PartitionId,
+        _owner: Uuid,
+    ) -> Result<Option<PartitionProgress>, StoreError> {
+        Ok(None)
+    }
+
     async fn progress(&self, _partition: PartitionId) -> Result<Option<PartitionProgress>, StoreError> {
         Ok(None)
     }
@@ -97,7 +106,11 @@ impl ClickStore for Store {
         Ok(self.activations.lock().clone())
     }
 
-    async fn activate(&self, activation: RulesActivation) -> Result<RulesActivation, StoreError> {
+    async fn activate(
+        &self,
+        _owner: Uuid,
+        activation: RulesActivation,
+    ) -> Result<RulesActivation, StoreError> {
         *self.activations.lock() = vec![activation];
         Ok(activation)
     }

@@ -5,7 +5,13 @@
 //! plays itself ([`StoreUnderTest::crash_after`]).
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed expectation is a failed test")]
 
+mod claims;
 pub mod fixture;
+
+pub use claims::{
+    a_claim_beside_a_store_is_before_or_after_it, a_claim_wins_between_any_two_writes,
+    of_many_claims_one_remains, only_the_last_claim_stores,
+};
 
 use super::needed::{self, WindowStarts, is_needed};
 use super::{ClickQueries, ClickStore, GongguSnapshot, JudgedBatch, LoadRequest, RunMark, StoreError};
@@ -80,7 +86,7 @@ async fn assert_stored(
 
 /// The same batch any number of times is one row a click; so is a click that comes again later.
 pub async fn same_clicks_many_times_are_one_row(subject: &dyn StoreUnderTest) {
-    let (mut writer, gonggu_id) = (Writer::new(0), fixture::gonggu());
+    let (mut writer, gonggu_id) = (Writer::claim(&*subject.store(), 0).await, fixture::gonggu());
     let mut clicks = writer.clicks(&[gonggu_id], 10);
     let batch = writer.batch(clicks.clone());
     for _ in 0..3 {
@@ -98,7 +104,7 @@ pub async fn same_clicks_many_times_are_one_row(subject: &dyn StoreUnderTest) {
 
 /// A batch goes in only where the stored position is its start; at its own end it is done.
 pub async fn position_is_compared_and_set(subject: &dyn StoreUnderTest) {
-    let (mut writer, gonggu_id) = (Writer::new(3), fixture::gonggu());
+    let (mut writer, gonggu_id) = (Writer::claim(&*subject.store(), 3).await, fixture::gonggu());
     assert_eq!(subject.store().progress(PartitionId(3)).await.unwrap(), None);
     let clicks = writer.clicks(&[gonggu_id], 4);
     let first = writer.batch(clicks);
@@ -122,10 +128,12 @@ pub async fn position_is_compared_and_set(subject: &dyn StoreUnderTest) {
     assert_eq!(subject.store().progress(PartitionId(3)).await.unwrap(), Some(second.to));
 }
 
-/// Two writers of one partition: exactly one batch wins at each position.
+/// Two batches of a partition's owner at once: exactly one wins at each position.
 pub async fn one_of_two_writers_wins(subject: &dyn StoreUnderTest) {
     let gonggu_id = fixture::gonggu();
-    let (mut one, mut two) = (Writer::new(0), Writer::new(0));
+    let mut one = Writer::claim(&*subject.store(), 0).await;
+    let mut two = Writer::new(0);
+    two.owner = one.owner;
     let (clicks_one, clicks_two) = (one.clicks(&[gonggu_id], 50), two.clicks(&[gonggu_id], 50));
     let (batch_one, batch_two) = (one.batch(clicks_one.clone()), two.batch(clicks_two.clone()));
     let (store_one, store_two) = (subject.store(), subject.store());
@@ -138,7 +146,7 @@ pub async fn one_of_two_writers_wins(subject: &dyn StoreUnderTest) {
 /// After a crash following any write, the same clicks end in the same rows, with other borders too.
 pub async fn crash_between_writes_changes_nothing(subject: &dyn StoreUnderTest) {
     for (partition, last) in [(0, LastWrite::Clicks), (1, LastWrite::Figures)] {
-        let (mut writer, gonggu_id) = (Writer::new(partition), fixture::gonggu());
+        let (mut writer, gonggu_id) = (Writer::claim(&*subject.store(), partition).await, fixture::gonggu());
         let mut clicks = writer.clicks(&[gonggu_id], 5);
         subject.store().store(&writer.batch(clicks.clone())).await.unwrap();
         let before = writer.clone();
@@ -180,7 +188,7 @@ pub async fn crash_between_writes_changes_nothing(subject: &dyn StoreUnderTest) 
 
 /// A click is loaded while its window runs at the head's `last_judged_at`, to the millisecond.
 pub async fn load_keeps_the_window(subject: &dyn StoreUnderTest) {
-    let (mut writer, gonggu_id) = (Writer::new(0), fixture::gonggu());
+    let (mut writer, gonggu_id) = (Writer::claim(&*subject.store(), 0).await, fixture::gonggu());
     let last = START.plus_millis(WINDOW_MILLIS);
     let outside = writer.click(gonggu_id, START);
     let inside = writer.click(gonggu_id, START.plus_millis(1));
@@ -198,7 +206,7 @@ pub async fn load_keeps_the_window(subject: &dyn StoreUnderTest) {
 
 /// Answers come in the order of the requests, with the rollups asked for; unknown gonggus are empty.
 pub async fn load_answers_in_order(subject: &dyn StoreUnderTest) {
-    let (mut writer, ids) = (Writer::new(0), [fixture::gonggu(), fixture::gonggu(), fixture::gonggu()]);
+    let (mut writer, ids) = (Writer::claim(&*subject.store(), 0).await, [fixture::gonggu(), fixture::gonggu(), fixture::gonggu()]);
     let clicks = writer.clicks(&ids[..2], 40);
     subject.store().store(&writer.batch(clicks.clone())).await.unwrap();
     let requests: Vec<LoadRequest> = [ids[2], ids[1], ids[0]]
@@ -222,7 +230,7 @@ pub async fn load_answers_in_order(subject: &dyn StoreUnderTest) {
 
 /// Every kind of click comes back as it went in.
 pub async fn clicks_come_back_whole(subject: &dyn StoreUnderTest) {
-    let (mut writer, gonggu_id) = (Writer::new(2), fixture::gonggu());
+    let (mut writer, gonggu_id) = (Writer::claim(&*subject.store(), 2).await, fixture::gonggu());
     let clicks = fixture::every_kind(&mut writer, gonggu_id);
     subject.store().store(&writer.batch(clicks.clone())).await.unwrap();
     assert_stored(subject, &writer, gonggu_id, &clicks).await;
@@ -231,7 +239,7 @@ pub async fn clicks_come_back_whole(subject: &dyn StoreUnderTest) {
 
 /// A clock that jumps anywhere cannot stop the store.
 pub async fn any_time_can_be_stored(subject: &dyn StoreUnderTest) {
-    let (mut writer, gonggu_id) = (Writer::new(0), fixture::gonggu());
+    let (mut writer, gonggu_id) = (Writer::claim(&*subject.store(), 0).await, fixture::gonggu());
     let times = [-3_000_000_000_000, -1, 0, START.0, 4_102_444_800_000, 253_402_300_800_000].map(UnixMillis);
     let clicks: Vec<JudgedClick> = times.iter().map(|at| writer.click(gonggu_id, *at)).collect();
     subject.store().store(&writer.batch(clicks.clone())).await.unwrap();
@@ -240,7 +248,7 @@ pub async fn any_time_can_be_stored(subject: &dyn StoreUnderTest) {
 
 /// Flags are absolute, the larger position wins, and they are loaded while their window runs.
 pub async fn flags_follow_the_newest(subject: &dyn StoreUnderTest) {
-    let (mut writer, gonggu_id) = (Writer::new(0), fixture::gonggu());
+    let (mut writer, gonggu_id) = (Writer::claim(&*subject.store(), 0).await, fixture::gonggu());
     let click = writer.click(gonggu_id, START.plus_millis(WINDOW_MILLIS));
     let ended = fixture::flag(gonggu_id, START, 1);
     let mut running = fixture::flag(gonggu_id, START.plus_millis(1), 5);
@@ -264,7 +272,7 @@ pub async fn flags_follow_the_newest(subject: &dyn StoreUnderTest) {
 
 /// Quarantined positions are kept with the batch, each once.
 pub async fn quarantine_is_kept(subject: &dyn StoreUnderTest) {
-    let (mut writer, gonggu_id) = (Writer::new(5), fixture::gonggu());
+    let (mut writer, gonggu_id) = (Writer::claim(&*subject.store(), 5).await, fixture::gonggu());
     for _ in 0..2 {
         let clicks = writer.clicks(&[gonggu_id], 3);
         let mut batch = writer.batch(clicks);
@@ -295,6 +303,7 @@ pub async fn rules_are_numbered_once(subject: &dyn StoreUnderTest) {
 /// The first activation of a position stays; later ones learn it.
 pub async fn first_activation_wins(subject: &dyn StoreUnderTest) {
     let store = subject.store();
+    let owner = Writer::claim(&*store, 0).await.owner;
     for limit in 0..4 {
         store.put_rules(&fixture::settings(limit)).await.unwrap();
     }
@@ -302,19 +311,19 @@ pub async fn first_activation_wins(subject: &dyn StoreUnderTest) {
     for version in 1..=4 {
         let store = subject.store();
         let activation = RulesActivation { partition: PartitionId(0), from: Position(10), version };
-        callers.spawn(async move { store.activate(activation).await.unwrap() });
+        callers.spawn(async move { store.activate(owner, activation).await.unwrap() });
     }
     let answers = callers.join_all().await;
     assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
     let first = RulesActivation { partition: PartitionId(0), from: Position(1), version: 2 };
-    store.activate(first).await.unwrap();
+    store.activate(owner, first).await.unwrap();
     assert_eq!(store.activations(PartitionId(0)).await.unwrap(), vec![first, answers[0]]);
     assert!(store.activations(PartitionId(1)).await.unwrap().is_empty());
 }
 
 /// Pages of clicks follow each other without gap or repetition, also within one millisecond.
 pub async fn pages_follow_each_other(subject: &dyn StoreUnderTest) {
-    let (mut writer, gonggu_id) = (Writer::new(0), fixture::gonggu());
+    let (mut writer, gonggu_id) = (Writer::claim(&*subject.store(), 0).await, fixture::gonggu());
     let clicks: Vec<JudgedClick> =
         (0..25).map(|index| writer.click(gonggu_id, START.plus_millis(index / 10))).collect();
     subject.store().store(&writer.batch(clicks.clone())).await.unwrap();
@@ -339,7 +348,7 @@ pub async fn complete_through_is_the_least(subject: &dyn StoreUnderTest) {
     let minutes = |minutes: i64| START.plus_millis(minutes * MINUTE_MILLIS);
     assert_eq!(of(&[0]).await, UnixMillis::MIN);
     for (partition, marks) in [(0, [9, 4, 2]), (1, [5, 8, 1])] {
-        let mut batch = Writer::new(partition).batch(Vec::new());
+        let mut batch = Writer::claim(&*subject.store(), partition).await.batch(Vec::new());
         batch.to.marks = marks.map(|at| RunMark::new(crate::ids::RunId::random(), minutes(at))).to_vec();
         let ended = &mut batch.to.marks[2];
         (ended.superseded, ended.ended_at, ended.sequence) = (true, Some(START), u64::MAX / 2);
@@ -350,7 +359,7 @@ pub async fn complete_through_is_the_least(subject: &dyn StoreUnderTest) {
     assert_eq!((of(&[0]).await, of(&[1]).await), (minutes(4), minutes(5)));
     assert_eq!(of(&[0, 1]).await, minutes(4));
     assert_eq!(of(&[0, 1, 2]).await, UnixMillis::MIN);
-    let mut silent = Writer::new(2).batch(Vec::new());
+    let mut silent = Writer::claim(&*subject.store(), 2).await.batch(Vec::new());
     silent.to.marks.clear();
     subject.store().store(&silent).await.unwrap();
     assert_eq!(of(&[0, 1, 2]).await, UnixMillis::MIN);

@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use uuid::Uuid;
 
 /// Everything stored.
 #[derive(Clone, Debug, Default)]
@@ -22,6 +23,8 @@ pub struct MemoryRows {
     pub rollups: BTreeMap<RollupKey, Rollup>,
     /// Flags.
     pub flags: BTreeMap<FlagId, Flag>,
+    /// Owners of the partitions.
+    pub owners: BTreeMap<PartitionId, Uuid>,
     /// Progress of the partitions.
     pub progress: BTreeMap<PartitionId, PartitionProgress>,
     /// Quarantined positions.
@@ -80,8 +83,26 @@ fn take_write(left: &mut WritesLeft) -> Result<(), StoreError> {
     }
 }
 
+impl MemoryRows {
+    fn check_owner(&self, partition: PartitionId, owner: Uuid) -> Result<(), StoreError> {
+        let found = self.owners.get(&partition).copied();
+        if found == Some(owner) { Ok(()) } else { Err(StoreError::Fenced { partition, owner, found }) }
+    }
+}
+
 #[async_trait]
 impl ClickStore for MemoryStore {
+    async fn claim(
+        &self,
+        partition: PartitionId,
+        owner: Uuid,
+    ) -> Result<Option<PartitionProgress>, StoreError> {
+        let (rows, left) = &mut *self.rows.lock();
+        take_write(left)?;
+        rows.owners.insert(partition, owner);
+        Ok(rows.progress.get(&partition).cloned())
+    }
+
     async fn progress(&self, partition: PartitionId) -> Result<Option<PartitionProgress>, StoreError> {
         let rows = self.rows.lock();
         if rows.1 == Some(0) { Err(unavailable()) } else { Ok(rows.0.progress.get(&partition).cloned()) }
@@ -109,8 +130,14 @@ impl ClickStore for MemoryStore {
         Ok(found)
     }
 
-    async fn activate(&self, activation: RulesActivation) -> Result<RulesActivation, StoreError> {
-        let activations = &mut self.rows.lock().0.activations;
+    async fn activate(
+        &self,
+        owner: Uuid,
+        activation: RulesActivation,
+    ) -> Result<RulesActivation, StoreError> {
+        let rows = &mut self.rows.lock().0;
+        rows.check_owner(activation.partition, owner)?;
+        let activations = &mut rows.activations;
         let known = activations
             .iter()
             .find(|known| known.partition == activation.partition && known.from == activation.from)
@@ -141,6 +168,7 @@ impl ClickStore for MemoryStore {
 
     async fn store(&self, batch: &JudgedBatch) -> Result<(), StoreError> {
         let (rows, left) = &mut *self.rows.lock();
+        rows.check_owner(batch.partition, batch.owner)?;
         let found = rows.progress.get(&batch.partition).map(|progress| progress.position);
         if found == Some(batch.to.position) {
             return Ok(());

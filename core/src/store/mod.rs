@@ -3,14 +3,33 @@
 //! The contract is written for stores without transactions, so that a CQL store can keep it:
 //!
 //! ```text
-//!   store(batch):   1. judged clicks   (idempotent: the same click k times is one row)
+//!   claim(owner):   the partition's owner, at once for all that follows
+//!   store(batch):   0. refused unless `batch.owner` is the owner and `batch.from` the position
+//!                   1. judged clicks   (idempotent: the same click k times is one row)
 //!                   2. head + rollups + flags of each gonggu, atomically per gonggu, absolute values
-//!                   3. the partition's position, by compare-and-set from `batch.from`
+//!                   3. the partition's position, by compare-and-set from (`batch.owner`, `batch.from`)
 //! ```
 //!
 //! each confirmed before the next; a store with transactions does all in one. A crash between any two
 //! leaves a state from which the same batch (or one that starts at the same place with other borders)
 //! ends in the same rows. One suite (`conformance`) is passed by every provider.
+//!
+//! **Fencing.** Whoever opens a partition claims it under an id that nobody else has or had; from then on who had
+//! it before moves nothing, whether he has noticed or not. The position alone would not do: a judge that lost
+//! its partition and whose batch begins where its successor's ended would go on storing beside it.
+//!
+//! ```text
+//!   old owner    check ── writes 1, 2 ───────────── position: refused
+//!   new owner              claim ── durable end E ── activate from E + 1 ── store …
+//! ```
+//!
+//! **Rules versions** hold because of the order in which a claimant does things. What an old owner may still write
+//! was checked (step 0) before the claim, and was in the log before that check; the claimant sees the log's durable
+//! end E after its claim. So whatever was or will be written under the old rules lies at or below E, and an activation
+//! from E + 1 on contradicts none of it. What an old owner has only folded beyond E does not matter, since the check
+//! refuses it before its first write. That alone says nothing of the next claim: an owner that has lost the
+//! partition must not activate late, below what its successor stored by the old rules. So an activation, too, is
+//! stored only by the owner, in the same atomic step in which that is checked.
 
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
@@ -26,6 +45,7 @@ use crate::judge::totals::{Flag, GongguHead, Rollup, RollupKey, RollupLevel};
 use crate::log::LogPosition;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 /// How far a run is stored.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -76,6 +96,8 @@ impl PartitionProgress {
 pub struct JudgedBatch {
     /// The partition.
     pub partition: PartitionId,
+    /// Who claimed the partition and judged this.
+    pub owner: Uuid,
     /// The place it starts after: what the store holds now (`None`: nothing yet).
     pub from: Option<LogPosition>,
     /// The place and marks after it.
@@ -123,8 +145,17 @@ pub struct GongguSnapshot {
 /// Why the store did not.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The stored position is neither the batch's start nor its end: somebody else stores this
-    /// partition.
+    /// Somebody else claimed the partition since, or nobody did.
+    #[error("partition {partition} is owned by {}, not by {owner}", found.map_or("nobody".to_owned(), |id| id.to_string()))]
+    Fenced {
+        /// The partition.
+        partition: PartitionId,
+        /// Who asked.
+        owner: Uuid,
+        /// Who owns it.
+        found: Option<Uuid>,
+    },
+    /// The stored position is neither the batch's start nor its end: it is not the partition's next batch.
     #[error("partition {partition} is stored through {found:?}, not {expected:?}")]
     PositionMoved {
         /// The partition.
@@ -155,11 +186,26 @@ impl StoreError {
     pub fn retryable(&self) -> bool {
         matches!(self, Self::Unavailable(_))
     }
+
+    /// Whether the partition is no longer the caller's to store, or not from where it believes.
+    pub fn is_fenced(&self) -> bool {
+        matches!(self, Self::Fenced { .. } | Self::PositionMoved { .. })
+    }
 }
 
 /// The writing and loading side, used by the judge's partitions.
 #[async_trait]
 pub trait ClickStore: Send + Sync + 'static {
+    /// Makes `owner` the only one who may store and activate, and says how far the partition is stored (`None`:
+    /// nothing yet). `owner` MUST be an id that was never used for another opening of a partition. When this has
+    /// returned, nothing of another owner's that was not counted in the progress ever is, unless that one claims
+    /// anew. Claiming again what is owned changes nothing. Of several at once one is the owner in the end; the
+    /// others learn it when they store.
+    async fn claim(
+        &self,
+        partition: PartitionId,
+        owner: Uuid,
+    ) -> Result<Option<PartitionProgress>, StoreError>;
     /// How far the partition is stored; `None`: nothing yet.
     async fn progress(&self, partition: PartitionId) -> Result<Option<PartitionProgress>, StoreError>;
 
@@ -170,15 +216,21 @@ pub trait ClickStore: Send + Sync + 'static {
     async fn put_rules(&self, settings: &RulesSettings) -> Result<StoredRules, StoreError>;
     /// The partition's activations, ascending by position.
     async fn activations(&self, partition: PartitionId) -> Result<Vec<RulesActivation>, StoreError>;
-    /// Stores an activation if that (partition, position) has none yet; returns the one in force there.
-    async fn activate(&self, activation: RulesActivation) -> Result<RulesActivation, StoreError>;
+    /// Stores an activation if that (partition, position) has none yet; returns the one in force there. `Fenced`
+    /// unless the partition is `owner`'s, which MUST be checked in the same atomic step.
+    async fn activate(
+        &self,
+        owner: Uuid,
+        activation: RulesActivation,
+    ) -> Result<RulesActivation, StoreError>;
     /// The partition's quarantined positions greater than `after`, ascending.
     async fn quarantined(&self, partition: PartitionId, after: Position)
     -> Result<Vec<Position>, StoreError>;
 
     /// Snapshots for `requests`, in their order.
     async fn load(&self, requests: &[LoadRequest]) -> Result<Vec<GongguSnapshot>, StoreError>;
-    /// Stores a batch as the module says. A position already at `batch.to` is success.
+    /// Stores a batch as the module says; `Fenced` unless the partition is `batch.owner`'s. A position of the
+    /// owner's already at `batch.to` is success.
     async fn store(&self, batch: &JudgedBatch) -> Result<(), StoreError>;
 }
 

@@ -46,6 +46,7 @@ fn batch(count: u64) -> JudgedBatch {
     let position = LogPosition { through: Position::in_epoch(1, count), run: RunId(Uuid::from_u128(9)) };
     JudgedBatch {
         partition: PartitionId(2),
+        owner: Uuid::nil(),
         from: None,
         to: PartitionProgress { position, marks: Vec::new() },
         clicks,

@@ -57,6 +57,7 @@ struct Case {
     history: RulesHistory,
     stored: Option<LogPosition>,
     /// After every 400 clicks.
+    owner: Uuid,
     pause_millis: i64,
     _folder: tempfile::TempDir,
 }
@@ -70,13 +71,15 @@ impl Case {
         second.limits[0].limit = 3;
         second.dedup_window_millis = 20_000;
         let third = RulesSettings { late_after_millis: 60_000, ..second.clone() };
+        let owner = Uuid::new_v4();
+        subject.store.claim(PARTITION, owner).await.unwrap();
         let mut rules = Vec::new();
         for (settings, from) in [(first, 1), (second, BORDERS[0]), (third, BORDERS[1])] {
             let stored = subject.store.put_rules(&settings).await.unwrap();
             let from = Position(from);
             let version = stored.version;
             let activation = RulesActivation { partition: PARTITION, from, version };
-            subject.store.activate(activation).await.unwrap();
+            subject.store.activate(owner, activation).await.unwrap();
             rules.push(Arc::new(Rules::compile(&stored).unwrap()));
         }
         let activations = subject.store.activations(PARTITION).await.unwrap();
@@ -87,6 +90,7 @@ impl Case {
             states: HashMap::new(),
             history: RulesHistory::new(rules, activations).unwrap(),
             stored: None,
+            owner,
             pause_millis: 2 * HOUR_MILLIS,
             _folder: folder,
         })
@@ -116,6 +120,7 @@ impl Case {
         let position = LogPosition { through, run };
         let mut batch = JudgedBatch {
             partition: PARTITION,
+            owner: self.owner,
             from: self.stored,
             to: PartitionProgress { position, marks: vec![RunMark::new(run, TEST_EPOCH)] },
             clicks,

@@ -77,9 +77,11 @@ impl Edge {
 async fn store_all(store: &MemoryStore, log: &MemoryLog) {
     for partition in log.partitions() {
         let Some((_, end)) = taken(log, partition, true).await else { continue };
-        let from = store.progress(partition).await.unwrap().map(|progress| progress.position);
+        let owner = Uuid::new_v4();
+        let from = store.claim(partition, owner).await.unwrap().map(|progress| progress.position);
         let batch = JudgedBatch {
             partition,
+            owner,
             from,
             to: PartitionProgress { position: end, marks: Vec::new() },
             clicks: Vec::new(),

@@ -74,7 +74,7 @@ async fn the_datacenter_named_is_where_quorums_are() {
     migrate(&config).await.unwrap();
     let catalog = PgPoolOptions::new().connect_lazy("postgres://nobody@127.0.0.1:1/none").unwrap();
     let store = CqlClickStore::connect(config.clone(), catalog).await.unwrap();
-    let mut writer = Writer::new(0);
+    let mut writer = Writer::claim(&store, 0).await;
     let clicks = writer.clicks(&[fixture::gonggu()], 20);
     let batch = writer.batch(clicks);
     store.store(&batch).await.unwrap();
@@ -113,7 +113,7 @@ async fn a_keyspace_dropped_below_the_store_is_no_passing_failure() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_compare_and_set_without_an_answer_is_told_by_reading() {
     let Some(subject) = TestStore::open().await else { return };
-    let mut writer = Writer::new(0);
+    let mut writer = Writer::claim(&*subject.store, 0).await;
     let clicks = writer.clicks(&[fixture::gonggu()], 3);
     let batch = writer.batch(clicks);
     // It was done, but nobody heard: the same again finds its own end.

@@ -25,7 +25,7 @@ async fn assert_figures(subject: &TestStore, writer: &Writer, gonggu_id: gonggum
 async fn a_late_writer_cannot_take_a_figure_back() {
     let Some(subject) = TestStore::open().await else { return };
     let zombie = subject.another().await;
-    let (mut writer, gonggu_id) = (Writer::new(0), fixture::gonggu());
+    let (mut writer, gonggu_id) = (Writer::claim(&*subject.store, 0).await, fixture::gonggu());
     let clicks = writer.clicks(&[gonggu_id], 5);
     let first = writer.batch(clicks);
     let clicks = writer.clicks(&[gonggu_id], 80);
@@ -49,7 +49,7 @@ async fn a_late_writer_cannot_take_a_figure_back() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_later_epoch_wins_over_a_journal() {
     let Some(subject) = TestStore::open().await else { return };
-    let (mut writer, gonggu_id) = (Writer::new(0), fixture::gonggu());
+    let (mut writer, gonggu_id) = (Writer::claim(&*subject.store, 0).await, fixture::gonggu());
     let clicks = writer.clicks(&[gonggu_id], 5);
     let mut journal = writer.batch(clicks);
     subject.store.store(&journal).await.unwrap();
@@ -72,7 +72,7 @@ async fn a_later_epoch_wins_over_a_journal() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tables_behind_their_head_are_hidden_and_finished() {
     let Some(subject) = TestStore::open().await else { return };
-    let (mut writer, gonggu_id) = (Writer::new(0), fixture::gonggu());
+    let (mut writer, gonggu_id) = (Writer::claim(&*subject.store, 0).await, fixture::gonggu());
     let clicks = writer.clicks(&[gonggu_id], 100);
     subject.store.store(&writer.batch(clicks)).await.unwrap();
     // The process dies right after the head of the next batch.
@@ -112,7 +112,7 @@ async fn tables_behind_their_head_are_hidden_and_finished() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_batch_cut_off_anywhere_is_stored_by_the_next() {
     let Some(subject) = TestStore::open().await else { return };
-    let (mut writer, ids) = (Writer::new(0), [fixture::gonggu(), fixture::gonggu(), fixture::gonggu()]);
+    let (mut writer, ids) = (Writer::claim(&*subject.store, 0).await, [fixture::gonggu(), fixture::gonggu(), fixture::gonggu()]);
     let mut stored = Vec::new();
     for round in 0..25u64 {
         let clicks = writer.clicks(&ids, 60);

@@ -102,7 +102,7 @@ fn head(gonggu_id: GongguId, position: Position) -> GongguHead {
 async fn every_row_is_in_one_place() {
     let Some(subject) = TestStore::open().await else { return };
     let gonggus = [fixture::gonggu(), fixture::gonggu(), fixture::gonggu()];
-    let mut writer = Writer::new(0);
+    let mut writer = Writer::claim(&*subject.store, 0).await;
     let mut written: BTreeMap<RollupKey, Rollup> = BTreeMap::new();
     let mut random = 0x2545_f491_4f6c_dd1d_u64;
     let mut next = |below: u64| {

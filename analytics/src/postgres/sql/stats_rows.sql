@@ -34,7 +34,7 @@ SELECT 2::smallint, NULL, NULL, NULL, a.referrers::text, a.devices
 FROM unnest($5::smallint[], $6::timestamptz[], $7::timestamptz[]) AS r (level, first, beyond)
 JOIN click_rollup_adjustments a ON a.gonggu_id = $1 AND a.level = r.level AND a.at >= r.first AND a.at < r.beyond
 UNION ALL
-SELECT 4::smallint, NULL, NULL, NULL, marks::text, NULL FROM click_partitions
+SELECT 4::smallint, NULL, NULL, NULL, marks::text, NULL FROM click_partitions WHERE position IS NOT NULL
 UNION ALL
 -- The newest rows, which stand in the head; without their sketches where the head's own is taken.
 SELECT CASE WHEN EXISTS (SELECT FROM whole) THEN 6 ELSE 5 END::smallint, NULL, NULL, open, NULL, NULL

@@ -27,7 +27,7 @@ impl Case {
     async fn open() -> Option<Self> {
         let subject = TestStore::open().await?;
         let other = PgConnection::connect_with(&subject.options()).await.unwrap();
-        let (writer, gonggu_id) = (Writer::new(0), fixture::gonggu());
+        let (writer, gonggu_id) = (Writer::claim(&*subject.store, 0).await, fixture::gonggu());
         let mut case = Self { store: subject.store.clone(), subject, writer, gonggu_id, other };
         let batch = case.batch();
         case.store.store(&batch).await.unwrap();

@@ -65,6 +65,8 @@ async fn a_loaded_state_is_the_continuous_one() {
         random = random.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
         (random >> 33) % below
     };
+    let owner = uuid::Uuid::new_v4();
+    store.claim(PARTITION, owner).await.unwrap();
     let (mut stored, mut position, mut now) = (None, 0, 0i64);
     let (mut in_window, mut loaded) = (0, 0);
     while position < CLICKS {
@@ -107,6 +109,7 @@ async fn a_loaded_state_is_the_continuous_one() {
         let changes = state.take_changes();
         let batch = JudgedBatch {
             partition: PARTITION,
+            owner,
             from: stored,
             to: PartitionProgress { position: to, marks: Vec::new() },
             clicks,

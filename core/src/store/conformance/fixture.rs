@@ -11,7 +11,7 @@ use crate::judge::rules::{BurstLimit, LimitScope, RulesSettings};
 use crate::judge::totals::{Counts, Flag, GongguHead, Rollup, RollupKey, RollupLevel, VisitorSketch};
 use crate::kst;
 use crate::log::LogPosition;
-use crate::store::{JudgedBatch, PartitionProgress, RunMark};
+use crate::store::{ClickStore, JudgedBatch, PartitionProgress, RunMark};
 use crate::visitor::{AddressHash, Member};
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
@@ -26,6 +26,8 @@ pub struct Writer {
     pub partition: PartitionId,
     /// Its run.
     pub run: RunId,
+    /// Under which it claims the partition.
+    pub owner: Uuid,
     /// What is stored so far.
     pub stored: Option<LogPosition>,
     position: u64,
@@ -34,11 +36,19 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// A partition nobody has written yet.
+    /// A partition nobody has written yet, claimed in the store.
+    pub async fn claim(store: &dyn ClickStore, partition: u32) -> Self {
+        let writer = Self::new(partition);
+        store.claim(writer.partition, writer.owner).await.unwrap();
+        writer
+    }
+
+    /// A partition nobody has written or claimed yet.
     pub fn new(partition: u32) -> Self {
         Self {
             partition: PartitionId(partition),
             run: RunId::random(),
+            owner: Uuid::new_v4(),
             stored: None,
             position: 0,
             heads: BTreeMap::new(),
@@ -109,6 +119,7 @@ impl Writer {
         let at = clicks.last().map_or(START, |click| click.click.clicked_at);
         JudgedBatch {
             partition: self.partition,
+            owner: self.owner,
             from: self.stored,
             to: PartitionProgress {
                 position: LogPosition { through, run: self.run },

@@ -33,6 +33,9 @@ struct Asked {
 
 #[async_trait]
 impl ClickStore for Asked {
+    async fn claim(&self, partition: PartitionId, owner: Uuid) -> Result<Option<PartitionProgress>, Error> {
+        self.inner.claim(partition, owner).await
+    }
     async fn progress(&self, partition: PartitionId) -> Result<Option<PartitionProgress>, Error> {
         self.inner.progress(partition).await
     }
@@ -45,8 +48,12 @@ impl ClickStore for Asked {
     async fn activations(&self, partition: PartitionId) -> Result<Vec<RulesActivation>, Error> {
         self.inner.activations(partition).await
     }
-    async fn activate(&self, activation: RulesActivation) -> Result<RulesActivation, Error> {
-        self.inner.activate(activation).await
+    async fn activate(
+        &self,
+        owner: Uuid,
+        activation: RulesActivation,
+    ) -> Result<RulesActivation, Error> {
+        self.inner.activate(owner, activation).await
     }
     async fn quarantined(&self, partition: PartitionId, after: Position) -> Result<Vec<Position>, Error> {
         self.inner.quarantined(partition, after).await
@@ -121,7 +128,9 @@ impl World {
         let stored = store.put_rules(&RulesSettings::standard("test".to_owned())).await.unwrap();
         for partition in (0..partitions).map(PartitionId) {
             let activation = RulesActivation { partition, from: Position(0), version: stored.version };
-            store.activate(activation).await.unwrap();
+            let owner = Uuid::new_v4();
+            store.claim(partition, owner).await.unwrap();
+            store.activate(owner, activation).await.unwrap();
         }
         let rules = Rules::compile(&stored).unwrap();
         Self { store, objects: Arc::new(InMemory::new()), states: HashMap::new(), rules, made: 0 }
@@ -166,9 +175,11 @@ impl World {
         let through = clicks.last().unwrap().position;
         let run = log.reader(partition, None).await.unwrap().next(1).await.unwrap().end.run;
         let touched: BTreeSet<_> = clicks.iter().map(|judged| judged.click.gonggu_id).collect();
-        let from = self.store.progress(partition).await.unwrap().map(|progress| progress.position);
+        let owner = Uuid::new_v4();
+        let from = self.store.claim(partition, owner).await.unwrap().map(|progress| progress.position);
         let mut batch = JudgedBatch {
             partition,
+            owner,
             from,
             to: PartitionProgress { position: LogPosition { through, run }, marks: Vec::new() },
             clicks,
