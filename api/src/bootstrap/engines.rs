@@ -51,7 +51,11 @@ pub(super) async fn stores(config: &Config, pool: &PgPool, stop: &Stop) -> anyho
 /// Live counters: shared, or this process's own.
 pub(super) fn counters(config: &ClusterConfig) -> anyhow::Result<Arc<dyn Counters>> {
     Ok(match &config.redis_url {
-        Some(url) => Arc::new(RedisCounters::new(url.expose_secret(), RedisCountersConfig::default())?),
+        Some(url) => {
+            let settings =
+                RedisCountersConfig { prefix: config.redis_prefix.clone(), ..RedisCountersConfig::default() };
+            Arc::new(RedisCounters::new(url.expose_secret(), settings)?)
+        }
         None => Arc::new(MemoryCounters::default()),
     })
 }

@@ -54,6 +54,8 @@ pub struct ClusterConfig {
     pub scylla: Option<CqlConfig>,
     /// Shares live totals; `None`: this process's memory.
     pub redis_url: Option<SecretString>,
+    /// Begins the name of every key and channel, so that two installations can share a server.
+    pub redis_prefix: String,
 }
 
 impl ClusterConfig {
@@ -63,6 +65,8 @@ impl ClusterConfig {
             kafka: kafka(reader),
             scylla: scylla(reader),
             redis_url: reader.secret("REDIS_URL", "redis://127.0.0.1:6379", redis_url),
+            redis_prefix: reader
+                .value("REDIS_PREFIX", "gonggumoa:".to_owned(), "gonggumoa:", |text| Ok(text.to_owned())),
         };
         config.check(reader);
         config
