@@ -54,6 +54,9 @@ pub fn may_pass(error: &sqlx::Error) -> bool {
         sqlx::Error::Database(refusal) => refusal
             .code()
             .is_some_and(|code| code.starts_with("57P") || code.starts_with("53") || code.starts_with("08")),
+        // A connection that was closed before the server's first byte, as by a proxy whose server is away; the
+        // library takes the end of the stream for an answer.
+        sqlx::Error::Protocol(problem) => problem.contains("SSLRequest: 0x00"),
         _ => false,
     }
 }
