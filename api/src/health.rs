@@ -76,6 +76,7 @@ impl Part {
 
     fn set(&self, health: PartHealth) {
         let PartHealth { ready, detail } = health.clone();
+        metrics::gauge!("part_ready", "part" => self.name).set(if ready { 1.0 } else { 0.0 });
         let before = self.readiness.parts.lock().insert(self.name, health);
         // Only changes are news: a part may repeat itself every second.
         if before.is_some_and(|before| before.ready != ready) {

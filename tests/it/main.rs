@@ -23,6 +23,7 @@ mod contract;
 mod coupons;
 mod crash;
 mod database_down;
+mod deploy;
 mod disk_full;
 mod engines;
 mod folders;

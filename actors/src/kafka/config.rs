@@ -64,10 +64,10 @@ pub struct KafkaConfig {
     pub partitions: NonZeroU32,
     /// `KAFKA_REPLICATION_FACTOR`; none: 3, or as many as there are brokers if there are fewer.
     pub replication_factor: Option<i32>,
-    /// `KAFKA_MIN_RETENTION`: the start refuses a topic that forgets sooner. 14 days leave time to notice a judge
+    /// `KAFKA_MIN_RETENTION_DAYS`: the start refuses a topic that forgets sooner. 14 days leave time to notice a judge
     /// that stands still: the alarm comes at half of the retention.
     pub min_retention: Duration,
-    /// `KAFKA_RETENTION` of topics that are created. Longer than the least that is accepted.
+    /// `KAFKA_RETENTION_DAYS` of topics that are created. Longer than the least that is accepted.
     pub retention: Duration,
     /// `KAFKA_GROUP_ID`: the judges that share the partitions out among themselves.
     pub group_id: String,
@@ -128,8 +128,8 @@ impl KafkaConfig {
             return wrong("KAFKA_REPLICATION_FACTOR", &factor.to_string(), "is not between 1 and 100");
         }
         if self.retention < self.min_retention {
-            let value = format!("{} s", self.retention.as_secs());
-            return wrong("KAFKA_RETENTION", &value, "is shorter than KAFKA_MIN_RETENTION");
+            let value = (self.retention.as_secs() / 86_400).to_string();
+            return wrong("KAFKA_RETENTION_DAYS", &value, "is shorter than KAFKA_MIN_RETENTION_DAYS");
         }
         if let Some(name) = OURS.iter().find(|name| self.client.contains_key(**name)) {
             let problem = format!("may not be given: {name} is decided by the program");
@@ -197,7 +197,8 @@ mod tests {
             problem(|config| config.replication_factor = Some(0)).starts_with("KAFKA_REPLICATION_FACTOR=0")
         );
         assert!(
-            problem(|config| config.retention = Duration::from_secs(60)).starts_with("KAFKA_RETENTION=60 s")
+            problem(|config| config.retention = Duration::from_secs(60))
+                .starts_with("KAFKA_RETENTION_DAYS=0")
         );
         let ours = problem(|config| {
             config.client.insert("auto.offset.reset".into(), "latest".into());

@@ -96,6 +96,21 @@ impl KafkaError {
     }
 }
 
+/// Whether a broker says that it knows no such topic or partition: true for a moment of one that was just made.
+pub(super) fn unknown(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode as Code;
+    let KafkaError::Client { source, .. } = error else { return false };
+    matches!(
+        source.rdkafka_error_code(),
+        Some(
+            Code::UnknownTopic
+                | Code::UnknownPartition
+                | Code::UnknownTopicOrPartition
+                | Code::UnknownTopicId
+        )
+    )
+}
+
 /// The settings by which we prove who we are.
 pub(super) const SASL: &str =
     "KAFKA_CLIENT's security.protocol, sasl.mechanism, sasl.username and sasl.password";

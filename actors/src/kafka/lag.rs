@@ -156,6 +156,8 @@ impl KafkaLog {
     /// is dropped elsewhere.
     pub fn watch_lag(self: &Arc<Self>, ours: watch::Receiver<BTreeSet<PartitionId>>) -> JoinHandle<()> {
         let log = Arc::downgrade(self);
+        // Beside how many each judge holds it tells whether one is nobody's.
+        metrics::gauge!("click_log_partitions").set(f64::from(self.shared().partitions));
         tokio::spawn(async move {
             let mut ticks = tokio::time::interval(INTERVAL);
             ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);

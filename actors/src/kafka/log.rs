@@ -17,7 +17,7 @@
 
 use super::config::KafkaConfig;
 use super::dead_letters::DeadLetters;
-use super::error::KafkaError;
+use super::error::{KafkaError, unknown};
 use super::lag::Lag;
 use super::lanes::Lanes;
 use super::reader::KafkaReader;
@@ -137,7 +137,7 @@ impl Shared {
         loop {
             match self.watermarks(partition, QUESTION_TIMEOUT).await {
                 Ok(ends) => return Ok(ends),
-                Err(error) if error.retryable() && Instant::now() < deadline => {
+                Err(error) if (error.retryable() || unknown(&error)) && Instant::now() < deadline => {
                     tracing::debug!(partition.id = %partition, error = %error, "a broker is asked again");
                     tokio::time::sleep(wait).await;
                     wait = (wait * 2).min(RETRY_MAX);

@@ -262,7 +262,11 @@ fn check(config: &KafkaConfig, topic: &Topic, settings: &BTreeMap<String, String
         .parse::<i64>()
         .is_ok_and(|millis| u128::try_from(millis).is_ok_and(|millis| millis >= least));
     if !long_enough && retention != "-1" {
-        return wrong("retention.ms", retention, format!("at least {least} (KAFKA_MIN_RETENTION) or -1"));
+        return wrong(
+            "retention.ms",
+            retention,
+            format!("at least {least} (KAFKA_MIN_RETENTION_DAYS) or -1"),
+        );
     }
     let bytes = found("retention.bytes");
     if bytes != "-1" {

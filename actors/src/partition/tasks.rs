@@ -138,8 +138,12 @@ pub(super) async fn load(
     config: TrackingConfig,
 ) {
     for chunk in requests.chunks(LOAD_GONGGUS_MAX) {
+        let started = Instant::now();
         let snapshots = match retrying(&config, "load", || store.load(chunk)).await {
-            Ok(snapshots) => snapshots,
+            Ok(snapshots) => {
+                metrics::histogram!("judge_load_seconds").record(started.elapsed().as_secs_f64());
+                snapshots
+            }
             Err(error) => {
                 let _ = partition.send_message(PartitionMessage::Failed(error_chain(&error)));
                 return;

@@ -16,6 +16,7 @@ mod file;
 mod handle;
 mod read;
 mod replay;
+mod s3;
 #[cfg(test)]
 mod tests;
 mod write;
@@ -23,14 +24,15 @@ mod write;
 pub use expire::delete_before;
 pub use file::{FileHeader, Place};
 pub use handle::{ArchiveHandle, spawn, spawn_assigned};
+pub use object_store::ObjectStore;
 pub use read::{files, read};
 pub use replay::{Beginning, Compared, Difference, ReplayReport, replay, replay_all};
+pub use s3::{S3Error, S3Settings, s3, s3_check, s3_prefix};
 
 use gonggumoa_core::judge::RulesError;
 use gonggumoa_core::log::LogError;
 use gonggumoa_core::log::arrivals::Gap;
 use gonggumoa_core::store::StoreError;
-use object_store::ObjectStore;
 use object_store::local::LocalFileSystem;
 use std::sync::Arc;
 use std::time::Duration;

@@ -13,6 +13,7 @@ use gonggumoa_core::store::{ClickStore, GongguSnapshot, JudgedBatch, LoadRequest
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
+mod s3;
 mod shared;
 
 const PARTITION: PartitionId = PartitionId(0);
@@ -139,18 +140,34 @@ struct Bench {
     log: Arc<MemoryLog>,
     store: Arc<MemoryStore>,
     objects: Arc<dyn ObjectStore>,
-    folder: tempfile::TempDir,
+    /// The objects as files, whatever store they are reached through.
+    folder: std::path::PathBuf,
+    _keeps: Keeps,
+}
+
+/// What goes with the bench.
+enum Keeps {
+    Folder { _folder: tempfile::TempDir },
+    Server { _server: s3::S3Server },
 }
 
 impl Bench {
-    fn new() -> Self {
+    fn new(objects: Arc<dyn ObjectStore>, folder: std::path::PathBuf, keeps: Keeps) -> Self {
+        let store = Arc::new(MemoryStore { progress: Mutex::default() });
+        Self { log: MemoryLog::new(), store, objects, folder, _keeps: keeps }
+    }
+
+    async fn in_folder() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        Self {
-            log: MemoryLog::new(),
-            store: Arc::new(MemoryStore { progress: Mutex::default() }),
-            objects: local_folder(folder.path()).unwrap(),
-            folder,
-        }
+        let path = folder.path().to_owned();
+        Self::new(local_folder(&path).unwrap(), path, Keeps::Folder { _folder: folder })
+    }
+
+    async fn on_s3() -> Self {
+        let server = s3::S3Server::start().await;
+        let objects = super::s3(&server.settings()).unwrap();
+        let folder = server.folder();
+        Self::new(objects, folder, Keeps::Server { _server: server })
     }
 
     /// Files of about 20 entries.
@@ -169,7 +186,7 @@ impl Bench {
     }
 
     fn files(&self) -> Vec<std::path::PathBuf> {
-        let folder = self.folder.path().join("clicks/p0");
+        let folder = self.folder.join("clicks/p0");
         let mut files: Vec<_> =
             std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
         files.sort();
@@ -191,9 +208,34 @@ fn archived(handle: &ArchiveHandle, through: u64) -> bool {
     handle.through().first().is_some_and(|(_, position)| position.0 >= through)
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_judged_log_comes_back_without_addresses() {
-    let bench = Bench::new();
+/// Every promise, whatever the archive lies in.
+macro_rules! on_every_store {
+    ($($test:ident),* $(,)?) => {
+        on_every_store!(@ folder, in_folder, $($test),*);
+        on_every_store!(@ bucket, on_s3, $($test),*);
+    };
+    (@ $module:ident, $bench:ident, $($test:ident),*) => {
+        mod $module {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $test() {
+                    super::$test(super::Bench::$bench().await).await;
+                }
+            )*
+        }
+    };
+}
+
+on_every_store!(
+    the_judged_log_comes_back_without_addresses,
+    a_restart_goes_on_after_the_last_file,
+    headers_name_what_a_replay_needs,
+    damage_is_found_and_named,
+    an_age_cuts_a_small_file,
+    old_files_go_from_the_beginning_and_the_rest_is_verified,
+);
+
+async fn the_judged_log_comes_back_without_addresses(bench: Bench) {
     bench.log.grow(100);
     bench.store.set(&bench.log, 60);
     let handle = bench.spawn();
@@ -218,12 +260,10 @@ async fn the_judged_log_comes_back_without_addresses() {
         let bytes = zstd::decode_all(&std::fs::read(&file).unwrap()[..]).unwrap_or_default();
         assert!(!bytes.windows(11).any(|window| window == b"203.0.113.7"));
     }
-    assert!(bench.folder.path().join("rules/v000001.json").exists());
+    assert!(bench.folder.join("rules/v000001.json").exists());
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_restart_goes_on_after_the_last_file() {
-    let bench = Bench::new();
+async fn a_restart_goes_on_after_the_last_file(bench: Bench) {
     for round in 1..=4u64 {
         bench.log.grow(50);
         bench.store.set(&bench.log, round * 50);
@@ -240,9 +280,7 @@ async fn a_restart_goes_on_after_the_last_file() {
     assert!(positions.len() >= 175);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn headers_name_what_a_replay_needs() {
-    let bench = Bench::new();
+async fn headers_name_what_a_replay_needs(bench: Bench) {
     bench.log.grow(100);
     bench.store.set(&bench.log, 100);
     let handle = bench.spawn();
@@ -271,9 +309,7 @@ async fn headers_name_what_a_replay_needs() {
     assert_eq!(quarantined, vec![Position(7), Position(77)]);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn damage_is_found_and_named() {
-    let bench = Bench::new();
+async fn damage_is_found_and_named(bench: Bench) {
     bench.log.grow(100);
     bench.store.set(&bench.log, 100);
     let handle = bench.spawn();
@@ -300,29 +336,22 @@ async fn damage_is_found_and_named() {
     assert!(matches!(error, ArchiveError::Chain { .. }), "{error}");
 }
 
-#[test]
-fn an_age_cuts_a_small_file() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    runtime.block_on(async {
-        let bench = Bench::new();
-        bench.log.grow(3);
-        bench.store.set(&bench.log, 3);
-        let config = ArchiveConfig {
-            file_age_max: Duration::from_millis(20),
-            poll_interval: Duration::from_millis(1),
-            ..ArchiveConfig::default()
-        };
-        let handle = spawn(config, bench.log.clone(), bench.store.clone(), bench.objects.clone());
-        until(|| archived(&handle, 3)).await;
-        assert_eq!(handle.failure(), None);
-        handle.stop().await;
-        assert_eq!(bench.entries().await.unwrap().len(), 3);
-    });
+async fn an_age_cuts_a_small_file(bench: Bench) {
+    bench.log.grow(3);
+    bench.store.set(&bench.log, 3);
+    let config = ArchiveConfig {
+        file_age_max: Duration::from_millis(20),
+        poll_interval: Duration::from_millis(1),
+        ..ArchiveConfig::default()
+    };
+    let handle = spawn(config, bench.log.clone(), bench.store.clone(), bench.objects.clone());
+    until(|| archived(&handle, 3)).await;
+    assert_eq!(handle.failure(), None);
+    handle.stop().await;
+    assert_eq!(bench.entries().await.unwrap().len(), 3);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn old_files_go_from_the_beginning_and_the_rest_is_verified() {
-    let bench = Bench::new();
+async fn old_files_go_from_the_beginning_and_the_rest_is_verified(bench: Bench) {
     bench.log.grow(200);
     bench.store.set(&bench.log, 200);
     let handle = bench.spawn();
@@ -344,7 +373,7 @@ async fn old_files_go_from_the_beginning_and_the_rest_is_verified() {
     assert_eq!(kept[0].0, third.header.first);
 
     // What stays is a chain: a file taken out of its middle is missed.
-    let fourth = bench.folder.path().join(&all[3]);
+    let fourth = bench.folder.join(&all[3]);
     let bytes = std::fs::read(&fourth).unwrap();
     std::fs::remove_file(&fourth).unwrap();
     let error = bench.entries().await.unwrap_err();

@@ -22,6 +22,18 @@ pub struct AuditEntry {
     pub details: serde_json::Value,
 }
 
+impl AuditEntry {
+    /// What was done to a thing that has a UUID.
+    pub fn new(
+        actor_id: Uuid,
+        action: &'static str,
+        (target_type, target_id): (&'static str, Uuid),
+        details: serde_json::Value,
+    ) -> Self {
+        Self { actor_id, action, target_type, target_id: target_id.to_string(), details }
+    }
+}
+
 /// Writes an entry; the caller's transaction carries it, and its time is when that transaction began.
 pub async fn record(connection: &mut PgConnection, entry: &AuditEntry) -> Result<(), sqlx::Error> {
     sqlx::query!(

@@ -169,8 +169,7 @@ async fn decide(
         "influencer.reject"
     };
     let details = json!({"reason": reason});
-    let target_id = user_id.to_string();
-    let entry = AuditEntry { actor_id, action, target_type: "user", target_id, details };
+    let entry = AuditEntry::new(actor_id, action, ("user", user_id), details);
     audit::record(&mut transaction, &entry).await?;
     let user = queries::user(&mut transaction, user_id).await?.ok_or(ApiError::InfluencerNotFound)?;
     if let Some(email) = &user.email {

@@ -147,7 +147,6 @@ async fn record(
     action: &'static str,
     details: serde_json::Value,
 ) -> Result<(), ApiError> {
-    let target_id = change.user_id.to_string();
-    let entry = AuditEntry { actor_id: change.actor_id, action, target_type: "user", target_id, details };
+    let entry = AuditEntry::new(change.actor_id, action, ("user", change.user_id), details);
     Ok(audit::record(connection, &entry).await?)
 }

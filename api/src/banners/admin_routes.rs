@@ -13,7 +13,7 @@ use axum::Json;
 use axum::extract::State;
 use gonggumoa_analytics::postgres::begin::begin;
 use http::StatusCode;
-use serde_json::{Value, json};
+use serde_json::json;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
@@ -54,7 +54,7 @@ async fn create_banner(
     let checked = check::check(body)?;
     let mut transaction = begin(&app.pool).await?;
     let banner = queries::insert(&mut transaction, &checked, app.clock.now().to_utc()).await?;
-    let entry = entry(admin.id.0, "banner.create", banner.id, json!({"after": banner}));
+    let entry = AuditEntry::new(admin.id.0, "banner.create", ("banner", banner.id), json!({"after": banner}));
     audit::record(&mut transaction, &entry).await?;
     transaction.commit().await?;
     Ok((StatusCode::CREATED, Json(banner)))
@@ -79,7 +79,8 @@ async fn update_banner(
     let before = queries::lock(&mut transaction, id).await?.ok_or(ApiError::BannerNotFound)?;
     let banner = queries::update(&mut transaction, id, &checked, app.clock.now().to_utc()).await?;
     let details = json!({"before": before, "after": banner});
-    audit::record(&mut transaction, &entry(admin.id.0, "banner.update", id, details)).await?;
+    audit::record(&mut transaction, &AuditEntry::new(admin.id.0, "banner.update", ("banner", id), details))
+        .await?;
     transaction.commit().await?;
     Ok(Json(banner))
 }
@@ -99,7 +100,7 @@ async fn delete_banner(
     let mut transaction = begin(&app.pool).await?;
     let before = queries::lock(&mut transaction, id).await?.ok_or(ApiError::BannerNotFound)?;
     queries::delete(&mut transaction, id).await?;
-    let entry = entry(admin.id.0, "banner.delete", id, json!({"before": before}));
+    let entry = AuditEntry::new(admin.id.0, "banner.delete", ("banner", id), json!({"before": before}));
     audit::record(&mut transaction, &entry).await?;
     transaction.commit().await?;
     Ok(StatusCode::NO_CONTENT)
@@ -107,8 +108,4 @@ async fn delete_banner(
 
 fn parse_id(id: &str) -> Result<Uuid, ApiError> {
     Uuid::try_parse(id).map_err(|_| ApiError::BannerNotFound)
-}
-
-fn entry(actor_id: Uuid, action: &'static str, id: Uuid, details: Value) -> AuditEntry {
-    AuditEntry { actor_id, action, target_type: "banner", target_id: id.to_string(), details }
 }

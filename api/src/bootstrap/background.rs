@@ -313,7 +313,7 @@ impl Starting {
     async fn run(self) -> anyhow::Result<Option<Parts>> {
         let pool = self.database.pool(JUDGING_CONNECTIONS_MAX);
         let Some(stores) = engines::stores(&self.config, &pool, &self.stop).await? else { return Ok(None) };
-        let objects = objects::objects(&self.config, &self.data_dir)?;
+        let objects = objects::objects(&self.config, &self.data_dir).await?;
         let Some(judged) = self.judged(&pool).await? else { return Ok(None) };
         let deps = TrackingDeps {
             log: Arc::clone(&judged.log),

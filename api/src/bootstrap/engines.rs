@@ -6,6 +6,8 @@
 
 use super::Stop;
 use crate::config::{ClusterConfig, Config, KafkaSettings};
+use crate::http::shared_cache::redis::RedisCache;
+use crate::http::shared_cache::{MemoryCache, SharedCache};
 use crate::shared_log::{self, EpochError, LogPlace};
 use gonggumoa_actors::kafka::{KafkaError, KafkaLog, LogEpoch, topics};
 use gonggumoa_actors::redis::{RedisCounters, RedisCountersConfig};
@@ -19,6 +21,8 @@ use sqlx::PgPool;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Some ten thousand pages and details of the catalog: more than are asked for within their second.
+const SHARED_CACHE_BYTES: u64 = 64 << 20;
 /// Pause between two tries to reach an engine.
 const RETRY_PAUSE: Duration = Duration::from_secs(2);
 
@@ -50,13 +54,21 @@ pub(super) async fn stores(config: &Config, pool: &PgPool, stop: &Stop) -> anyho
 
 /// Live counters: shared, or this process's own.
 pub(super) fn counters(config: &ClusterConfig) -> anyhow::Result<Arc<dyn Counters>> {
-    Ok(match &config.redis_url {
-        Some(url) => {
+    Ok(match &config.redis {
+        Some(redis) => {
             let settings =
-                RedisCountersConfig { prefix: config.redis_prefix.clone(), ..RedisCountersConfig::default() };
-            Arc::new(RedisCounters::new(url.expose_secret(), settings)?)
+                RedisCountersConfig { prefix: redis.prefix.clone(), ..RedisCountersConfig::default() };
+            Arc::new(RedisCounters::new(redis.url.expose_secret(), settings)?)
         }
         None => Arc::new(MemoryCounters::default()),
+    })
+}
+
+/// Prepared answers: shared, or this process's own.
+pub(super) fn shared_cache(config: &ClusterConfig) -> anyhow::Result<Arc<dyn SharedCache>> {
+    Ok(match &config.redis {
+        Some(redis) => Arc::new(RedisCache::new(redis.url.expose_secret(), redis.prefix.clone())?),
+        None => Arc::new(MemoryCache::new(SHARED_CACHE_BYTES)),
     })
 }
 

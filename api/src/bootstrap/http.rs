@@ -7,7 +7,7 @@ use crate::auth::tokens::AccessTokens;
 use crate::config::Config;
 use crate::health;
 use crate::http::settings::{HttpSettings, Served};
-use crate::http::shared_cache::MemoryCache;
+use crate::http::shared_cache::SharedCache;
 use crate::http::{openapi, server};
 use crate::tracking::figures::StoreFigures;
 use crate::tracking::links::Links;
@@ -20,14 +20,12 @@ use secrecy::ExposeSecret;
 use sqlx::PgPool;
 use std::sync::Arc;
 
-/// Some ten thousand pages and details of the catalog: more than are asked for within their second.
-const SHARED_CACHE_BYTES: u64 = 64 << 20;
-
 /// What the application shares with the tasks beside it.
 pub(super) struct Parts {
     pub(super) pool: PgPool,
     pub(super) links: Arc<Links>,
     pub(super) counters: Arc<dyn Counters>,
+    pub(super) shared_cache: Arc<dyn SharedCache>,
     pub(super) figures: Arc<StoreFigures>,
     pub(super) identities: Identities,
 }
@@ -62,7 +60,7 @@ pub(super) fn app(opened: &Opened, settings: HttpSettings, parts: Parts, stop: &
         sink,
         links: parts.links,
         counters: parts.counters,
-        shared_cache: Arc::new(MemoryCache::new(SHARED_CACHE_BYTES)),
+        shared_cache: parts.shared_cache,
         address_key: opened.secrets.address_key.clone(),
         tokens,
         identities: parts.identities,

@@ -214,6 +214,7 @@ async fn run(opened: &Opened, listener: std::net::TcpListener, stop: &Stop) -> a
         pool: pool.clone(),
         links,
         counters,
+        shared_cache: engines::shared_cache(&opened.config.cluster)?,
         figures: Arc::<StoreFigures>::clone(&figures),
         identities,
     };

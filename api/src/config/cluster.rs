@@ -43,6 +43,15 @@ pub struct KafkaSettings {
     pub forward_alarm_after: Duration,
 }
 
+/// Redis for what is shared and may be lost.
+#[derive(Clone, Debug)]
+pub struct RedisSettings {
+    /// Where it is.
+    pub url: SecretString,
+    /// Before all keys and channels, so that two installations can share a server.
+    pub prefix: String,
+}
+
 /// The shared engines.
 #[derive(Clone, Debug)]
 pub struct ClusterConfig {
@@ -52,22 +61,14 @@ pub struct ClusterConfig {
     pub kafka: Option<KafkaSettings>,
     /// Keeps what was judged; `None`: the PostgreSQL of the catalog.
     pub scylla: Option<CqlConfig>,
-    /// Shares live totals; `None`: this process's memory.
-    pub redis_url: Option<SecretString>,
-    /// Begins the name of every key and channel, so that two installations can share a server.
-    pub redis_prefix: String,
+    /// Shares live totals and prepared answers; `None`: this process's memory.
+    pub redis: Option<RedisSettings>,
 }
 
 impl ClusterConfig {
     pub(super) fn read(reader: &mut Reader) -> Self {
-        let config = Self {
-            roles: roles(reader),
-            kafka: kafka(reader),
-            scylla: scylla(reader),
-            redis_url: reader.secret("REDIS_URL", "redis://127.0.0.1:6379", redis_url),
-            redis_prefix: reader
-                .value("REDIS_PREFIX", "gonggumoa:".to_owned(), "gonggumoa:", |text| Ok(text.to_owned())),
-        };
+        let config =
+            Self { roles: roles(reader), kafka: kafka(reader), scylla: scylla(reader), redis: redis(reader) };
         config.check(reader);
         config
     }
@@ -237,6 +238,13 @@ fn client(text: &str) -> Result<BTreeMap<String, String>, String> {
             _ => Err("has a part that is not name=value".to_owned()),
         })
         .collect()
+}
+
+fn redis(reader: &mut Reader) -> Option<RedisSettings> {
+    let url = reader.secret("REDIS_URL", "redis://127.0.0.1:6379", redis_url);
+    let prefix =
+        reader.value("REDIS_PREFIX", "gonggumoa:".to_owned(), "gonggumoa:", |text| Ok(text.to_owned()));
+    Some(RedisSettings { url: url?, prefix })
 }
 
 fn redis_url(text: &str) -> Result<SecretString, String> {

@@ -12,10 +12,11 @@ mod cluster;
 mod groups;
 mod http;
 mod mail;
+mod objects;
 mod reader;
 mod social;
 
-pub use cluster::{ClusterConfig, KafkaSettings, Roles};
+pub use cluster::{ClusterConfig, KafkaSettings, RedisSettings, Roles};
 pub use groups::{
     AdminConfig, DatabaseConfig, JournalConfig, JwtAlgorithm, LogConfig, LogFormat, RetentionConfig,
     RulesConfig, RushConfig, TokenConfig, check_email, check_password,
@@ -24,6 +25,7 @@ pub use http::HttpConfig;
 pub use mail::MailConfig;
 pub use social::SocialConfig;
 
+use gonggumoa_analytics::archive::S3Settings;
 use gonggumoa_core::visitor::AddressKey;
 use reader::Reader;
 use std::collections::BTreeMap;
@@ -41,6 +43,8 @@ pub struct Config {
     pub database: DatabaseConfig,
     /// What this process does, and the engines it shares.
     pub cluster: ClusterConfig,
+    /// The bucket of the archive; `None`: a folder of `data_dir`.
+    pub objects: Option<S3Settings>,
     /// The HTTP side.
     pub http: HttpConfig,
     /// Outgoing mail.
@@ -149,6 +153,7 @@ impl Config {
             data_dir: reader.value("DATA_DIR", PathBuf::from("data"), "./data", |text| Ok(text.into())),
             database: DatabaseConfig::read(&mut reader),
             cluster: ClusterConfig::read(&mut reader),
+            objects: objects::read(&mut reader),
             mail: MailConfig::read(&mut reader, &http),
             http,
             tokens: TokenConfig::read(&mut reader),

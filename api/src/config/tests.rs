@@ -97,11 +97,26 @@ fn each_bad_value_is_explained() {
         ("ADMIN_PASSWORD", "long enough", "ADMIN_EMAIL: is missing although ADMIN_PASSWORD is set"),
         ("LOG_FORMAT", "xml", "must be text or json"),
         ("RUST_LOG", "a=b=c", "is not a log filter"),
-        ("ROLES", "edge", "must be all (edge, judge and api together): this build serves one machine only"),
+        ("ROLES", "edge", "edge and judge go together without KAFKA_BROKERS"),
+        ("ROLES", "judge,api", "edge and judge go together without KAFKA_BROKERS"),
         ("ROLES", "cook", "\"cook\" is not a role"),
-        ("KAFKA_BROKERS", "k:9092", "this build serves one machine only"),
-        ("SCYLLA_NODES", "s:9042", "this build serves one machine only"),
-        ("REDIS_URL", "redis://r", "this build serves one machine only"),
+        ("ROLES", ",", "names no role"),
+        ("KAFKA_BROKERS", "kafka", "\"kafka\" is not host:port"),
+        (
+            "KAFKA_BROKERS",
+            "k:9092",
+            "JWT_SECRET_KEY: is not set: with KAFKA_BROKERS several processes share it",
+        ),
+        ("KAFKA_PARTITIONS", "0", "must be from 1 to 10000"),
+        ("KAFKA_LOG_EPOCH", "0", "must be from 1 to 32767"),
+        (
+            "KAFKA_CLIENT",
+            "sasl.password",
+            "KAFKA_CLIENT: the value (not shown) has a part that is not name=value",
+        ),
+        ("SCYLLA_NODES", ",", "names no node"),
+        ("SCYLLA_USER", "gonggumoa", "and SCYLLA_PASSWORD go together"),
+        ("REDIS_URL", "http://r", "REDIS_URL: the value (not shown) not a Redis address"),
         ("METRICS_ADDR", "127.0.0.1:8000", "is the same as API_HOST and API_PORT"),
         ("PG_NICE", "20", "must be from 0 to 19"),
         ("SMTP_URL", "mail.example:25", "must start with smtp:// or smtps://"),
@@ -114,6 +129,34 @@ fn each_bad_value_is_explained() {
         assert!(text.contains(expected), "{name}={value} said: {text}");
         assert!(text.contains(name), "{name}={value} said: {text}");
     }
+}
+
+#[test]
+fn what_processes_share_must_be_given() {
+    let text = error(&[("ROLES", "api")]);
+    assert!(text.contains("DATABASE_URL: is not set: a process without a journal of its own"), "{text}");
+    let text = error(&[("KAFKA_BROKERS", "k:9092")]);
+    for name in ["DATABASE_URL", "ADDRESS_HASH_KEY", "JWT_SECRET_KEY"] {
+        assert!(text.contains(&format!("{name}: is not set: with KAFKA_BROKERS")), "{text}");
+    }
+    let key = "ab".repeat(32);
+    let shared = [
+        ("KAFKA_BROKERS", "k1:9092, k2:9092"),
+        ("KAFKA_CLIENT", "security.protocol=ssl,ssl.ca.location=/ca.pem"),
+        ("DATABASE_URL", "postgres://p@127.0.0.1/g"),
+        ("ADDRESS_HASH_KEY", &key),
+        ("JWT_SECRET_KEY", &key),
+        ("SCYLLA_NODES", "s1:9042,s2:9042"),
+        ("IP_RETENTION_DAYS", "30"),
+        ("ROLES", "edge, api"),
+    ];
+    let cluster = read(&shared).unwrap().cluster;
+    assert_eq!(cluster.roles, Roles { edge: true, judge: false, api: true });
+    let kafka = cluster.kafka.unwrap();
+    assert_eq!((kafka.config.brokers.as_str(), kafka.epoch), ("k1:9092,k2:9092", 1));
+    assert_eq!(kafka.config.client["security.protocol"], "ssl");
+    let scylla = cluster.scylla.unwrap();
+    assert_eq!((scylla.nodes.len(), scylla.ip_retention_days), (2, 30));
 }
 
 #[test]
@@ -244,4 +287,40 @@ fn social_providers_are_whole_or_absent() {
     }
     let strict = read(&[("SOCIAL_RETURN_ORIGINS", "https://only.example")]).unwrap();
     assert_eq!(strict.social.settings(&strict.http, 1).return_origins, ["https://only.example"]);
+}
+
+#[test]
+fn a_bucket_takes_the_archive_with_all_that_belongs_to_it() {
+    let elsewhere = [("AWS_REGION", "eu-west-1"), ("AWS_ACCESS_KEY_ID", "AKOTHER")];
+    assert_eq!(read(&elsewhere).unwrap().objects, None, "the tools' variables alone mean nothing here");
+    let bucket = [
+        ("AWS_S3_BUCKET", "archive"),
+        ("AWS_ENDPOINT_URL", "HTTP://store.internal:9000/"),
+        ("AWS_ACCESS_KEY_ID", "AKTEST"),
+        ("AWS_SECRET_ACCESS_KEY", "the/secret+key="),
+        ("ARCHIVE_PREFIX", "/production/"),
+    ];
+    let config = read(&bucket).unwrap();
+    let settings = config.objects.clone().unwrap();
+    assert_eq!(settings.endpoint.as_deref(), Some("http://store.internal:9000"));
+    assert_eq!((settings.region.as_str(), settings.prefix.as_str()), ("us-east-1", "production"));
+    assert_eq!(settings.secret_access_key, "the/secret+key=");
+    assert!(!format!("{config:?}").contains("the/secret"));
+
+    let text = error(&[("AWS_S3_BUCKET", "archive"), ("AWS_SECRET_ACCESS_KEY", "pasted twice")]);
+    assert!(text.starts_with("3 settings are wrong"), "{text}");
+    for name in ["AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"] {
+        assert!(text.contains(&format!("\n  {name}: ")), "{text}");
+    }
+    assert!(!text.contains("pasted"), "{text}");
+    let text = error(&[
+        ("AWS_S3_BUCKET", "s3://archive"),
+        ("AWS_ENDPOINT_URL", "store.internal:9000"),
+        ("AWS_ACCESS_KEY_ID", "AKTEST"),
+        ("AWS_SECRET_ACCESS_KEY", "secret"),
+        ("ARCHIVE_PREFIX", "a//b"),
+    ]);
+    assert!(text.contains("AWS_S3_BUCKET: ") && text.contains("AWS_ENDPOINT_URL: "), "{text}");
+    assert!(text.contains("ARCHIVE_PREFIX: "), "{text}");
+    assert!(error(&[("ARCHIVE_PREFIX", "production")]).contains("AWS_S3_BUCKET: "));
 }

@@ -13,7 +13,7 @@ use axum::Json;
 use axum::extract::State;
 use gonggumoa_analytics::postgres::begin::begin;
 use http::StatusCode;
-use serde_json::{Value, json};
+use serde_json::json;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
@@ -53,7 +53,7 @@ async fn create_coupon(
     let checked = check::check(body)?;
     let mut transaction = begin(&app.pool).await?;
     let coupon = queries::insert(&mut transaction, &checked, app.clock.now().to_utc()).await?;
-    let entry = entry(admin.id.0, "coupon.create", coupon.id, json!({"after": coupon}));
+    let entry = AuditEntry::new(admin.id.0, "coupon.create", ("coupon", coupon.id), json!({"after": coupon}));
     audit::record(&mut transaction, &entry).await?;
     transaction.commit().await?;
     Ok((StatusCode::CREATED, Json(coupon)))
@@ -79,7 +79,8 @@ async fn update_coupon(
     let before = queries::lock(&mut transaction, id).await?.ok_or(ApiError::CouponNotFound)?;
     let coupon = queries::update(&mut transaction, id, &checked, app.clock.now().to_utc()).await?;
     let details = json!({"before": before, "after": coupon});
-    audit::record(&mut transaction, &entry(admin.id.0, "coupon.update", id, details)).await?;
+    audit::record(&mut transaction, &AuditEntry::new(admin.id.0, "coupon.update", ("coupon", id), details))
+        .await?;
     transaction.commit().await?;
     Ok(Json(coupon))
 }
@@ -99,7 +100,7 @@ async fn delete_coupon(
     let mut transaction = begin(&app.pool).await?;
     let before = queries::lock(&mut transaction, id).await?.ok_or(ApiError::CouponNotFound)?;
     queries::delete(&mut transaction, id, app.clock.now().to_utc()).await?;
-    let entry = entry(admin.id.0, "coupon.delete", id, json!({"before": before}));
+    let entry = AuditEntry::new(admin.id.0, "coupon.delete", ("coupon", id), json!({"before": before}));
     audit::record(&mut transaction, &entry).await?;
     transaction.commit().await?;
     Ok(StatusCode::NO_CONTENT)
@@ -107,8 +108,4 @@ async fn delete_coupon(
 
 fn parse_id(id: &str) -> Result<Uuid, ApiError> {
     Uuid::try_parse(id).map_err(|_| ApiError::CouponNotFound)
-}
-
-fn entry(actor_id: Uuid, action: &'static str, id: Uuid, details: Value) -> AuditEntry {
-    AuditEntry { actor_id, action, target_type: "coupon", target_id: id.to_string(), details }
 }

@@ -16,17 +16,12 @@ pub(super) async fn record(
     let Some(gonggu) = after.or(before).filter(|gonggu| gonggu.influencer_id != actor_id.0) else {
         return Ok(());
     };
-    let entry = AuditEntry {
-        actor_id: actor_id.0,
-        action,
-        target_type: "gonggu",
-        target_id: gonggu.id.to_string(),
-        details: json!({
-            "influencer_id": gonggu.influencer_id,
-            "before": before.map(facts),
-            "after": after.map(facts),
-        }),
-    };
+    let details = json!({
+        "influencer_id": gonggu.influencer_id,
+        "before": before.map(facts),
+        "after": after.map(facts),
+    });
+    let entry = AuditEntry::new(actor_id.0, action, ("gonggu", gonggu.id), details);
     audit::record(connection, &entry).await
 }
 

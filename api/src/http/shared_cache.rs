@@ -8,6 +8,8 @@
 //! be reached answers `None` and forgets what it is given. So nothing may depend on a value being there, and none of the
 //! calls fails. A call MUST return soon whatever happens behind it: a request waits for it.
 
+pub mod redis;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use moka::Expiry;

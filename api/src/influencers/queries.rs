@@ -2,7 +2,9 @@
 
 use crate::http::page::{Order, PageRequest};
 use crate::influencers::check::CheckedProfile;
-use crate::influencers::types::{ApplicationState, InfluencerOwnResponse, InfluencerRow};
+use crate::influencers::types::{
+    ApplicationState, GongguCounts, InfluencerDetailResponse, InfluencerOwnResponse, InfluencerResponse,
+};
 use crate::users::types::{UserRole, UserStatus};
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool, Postgres, QueryBuilder};
@@ -62,7 +64,7 @@ pub async fn page(
     q: Option<&str>,
     page: PageRequest<Sort>,
     now: DateTime<Utc>,
-) -> Result<Vec<InfluencerRow>, sqlx::Error> {
+) -> Result<Vec<InfluencerResponse>, sqlx::Error> {
     let direction = match page.order {
         Order::Asc => " ASC",
         Order::Desc => " DESC",
@@ -77,17 +79,17 @@ pub async fn page(
     rows.push(" ORDER BY ").push(page.sort.column()).push(direction).push(", u.id").push(direction);
     rows.push(" LIMIT ").push_bind(page.size).push(" OFFSET ").push_bind(page.offset());
     rows.push(
-        ") SELECT page.*, counted.scheduled, counted.active, counted.closed FROM page CROSS JOIN LATERAL (
+        ") SELECT page.*, counted.* FROM page CROSS JOIN LATERAL (
              SELECT count(*) FILTER (WHERE at.status = 'scheduled') AS scheduled,
                     count(*) FILTER (WHERE at.status = 'active') AS active,
-                    count(*) FILTER (WHERE at.status = 'closed') AS closed
+                    count(*) FILTER (WHERE at.status = 'closed') AS closed, count(*) AS total
              FROM gonggus g CROSS JOIN LATERAL (
                  SELECT gonggu_status_at(g.open_at, g.close_at, g.closed_at, ",
     );
     rows.push_bind(now).push(
         ") AS status) at WHERE g.influencer_id = page.id AND g.deleted_at IS NULL) counted ORDER BY page.place",
     );
-    rows.build_query_as::<InfluencerRow>().fetch_all(pool).await
+    rows.build_query_as().fetch_all(pool).await
 }
 
 /// One influencer, as `viewer_id` (or nobody) sees him.
@@ -96,10 +98,30 @@ pub async fn by_id(
     id: Uuid,
     viewer_id: Option<Uuid>,
     now: DateTime<Utc>,
-) -> Result<Option<InfluencerRow>, sqlx::Error> {
-    sqlx::query_file_as!(InfluencerRow, "src/influencers/profile.sql", id, viewer_id, now)
-        .fetch_optional(pool)
-        .await
+) -> Result<Option<InfluencerDetailResponse>, sqlx::Error> {
+    let row =
+        sqlx::query_file!("src/influencers/profile.sql", id, viewer_id, now).fetch_optional(pool).await?;
+    Ok(row.map(|row| InfluencerDetailResponse {
+        influencer: InfluencerResponse {
+            id: row.id,
+            nickname: row.nickname,
+            profile_image: row.profile_image,
+            bio: row.bio,
+            banner_image: row.banner_image,
+            instagram_url: row.instagram_url,
+            tiktok_url: row.tiktok_url,
+            is_verified: row.is_verified,
+            subscriber_count: row.subscriber_count,
+            gonggu_counts: GongguCounts {
+                scheduled: row.scheduled,
+                active: row.active,
+                closed: row.closed,
+                total: row.scheduled + row.active + row.closed,
+            },
+            created_at: row.created_at,
+        },
+        subscribed: row.subscribed,
+    }))
 }
 
 /// One's own profile; `None` if one never had any.

@@ -12,7 +12,7 @@ use crate::http::text;
 use crate::influencers::queries::{self, Sort};
 use crate::influencers::types::{
     GongguFigures, InfluencerDetailResponse, InfluencerFilter, InfluencerListResponse, InfluencerOwnResponse,
-    InfluencerResponse, InfluencerStatsParameters, InfluencerStatsResponse, InfluencerUpdate,
+    InfluencerStatsParameters, InfluencerStatsResponse, InfluencerUpdate,
 };
 use crate::influencers::{check, lifecycle, stats};
 use crate::tracking::range;
@@ -59,8 +59,8 @@ async fn list(
     let page = page.check(Sort::parse)?;
     let q = q.as_deref();
     let total = queries::count(&app.pool, q).await?;
-    let rows = queries::page(&app.pool, q, page, app.clock.now().to_utc()).await?;
-    conditional.answer(&InfluencerListResponse::new(rows, total, &page), MAX_AGE_SECONDS)
+    let items = queries::page(&app.pool, q, page, app.clock.now().to_utc()).await?;
+    conditional.answer(&InfluencerListResponse::new(items, total, &page), MAX_AGE_SECONDS)
 }
 
 /// One verified influencer; signed in, with whether one subscribes.
@@ -77,11 +77,8 @@ async fn read(
 ) -> Result<Response, ApiError> {
     let id = Uuid::try_parse(&id).map_err(|_| ApiError::InfluencerNotFound)?;
     let viewer_id = user.map(|user| user.id.0);
-    let row = queries::by_id(&app.pool, id, viewer_id, app.clock.now().to_utc()).await?;
-    let row = row.ok_or(ApiError::InfluencerNotFound)?;
-    let subscribed = row.subscribed;
-    let answer = InfluencerDetailResponse { influencer: InfluencerResponse::from(row), subscribed };
-    conditional.answer(&answer, MAX_AGE_SECONDS)
+    let found = queries::by_id(&app.pool, id, viewer_id, app.clock.now().to_utc()).await?;
+    conditional.answer(&found.ok_or(ApiError::InfluencerNotFound)?, MAX_AGE_SECONDS)
 }
 
 /// Asks to become an influencer: pending until an admin decides. After a refusal one may ask again.

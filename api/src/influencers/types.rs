@@ -25,7 +25,7 @@ pub struct InfluencerUpdate {
 }
 
 /// Gonggus by status now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema, sqlx::FromRow)]
 pub struct GongguCounts {
     /// Still to open.
     pub scheduled: i64,
@@ -38,7 +38,7 @@ pub struct GongguCounts {
 }
 
 /// An influencer as all see him.
-#[derive(Clone, Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, ToSchema, sqlx::FromRow)]
 pub struct InfluencerResponse {
     /// The account.
     pub id: Uuid,
@@ -59,6 +59,7 @@ pub struct InfluencerResponse {
     /// How many subscribe to him.
     pub subscriber_count: i32,
     /// His gonggus.
+    #[sqlx(flatten)]
     pub gonggu_counts: GongguCounts,
     /// When the account was made.
     pub created_at: DateTime<Utc>,
@@ -91,8 +92,7 @@ pub struct InfluencerListResponse {
 
 impl InfluencerListResponse {
     /// A page of them.
-    pub fn new<S>(rows: Vec<InfluencerRow>, total: i64, page: &PageRequest<S>) -> Self {
-        let items = rows.into_iter().map(InfluencerResponse::from).collect();
+    pub fn new<S>(items: Vec<InfluencerResponse>, total: i64, page: &PageRequest<S>) -> Self {
         Self { items, total, page: page.page, size: page.size, pages: page.pages(total) }
     }
 }
@@ -140,59 +140,6 @@ pub struct InfluencerOwnResponse {
     pub is_verified: bool,
     /// How many subscribe.
     pub subscriber_count: i32,
-}
-
-/// A row of what all see.
-#[derive(Clone, Debug, sqlx::FromRow)]
-pub struct InfluencerRow {
-    /// The account.
-    pub id: Uuid,
-    /// Its shown name.
-    pub nickname: String,
-    /// Its picture.
-    pub profile_image: Option<String>,
-    /// What he says of himself.
-    pub bio: String,
-    /// Address of his banner.
-    pub banner_image: Option<String>,
-    /// His Instagram.
-    pub instagram_url: Option<String>,
-    /// His TikTok.
-    pub tiktok_url: Option<String>,
-    /// Whether he is verified.
-    pub is_verified: bool,
-    /// How many subscribe to him.
-    pub subscriber_count: i32,
-    /// Still to open.
-    pub scheduled: i64,
-    /// Open.
-    pub active: i64,
-    /// Closed.
-    pub closed: i64,
-    /// When the account was made.
-    pub created_at: DateTime<Utc>,
-    /// Whether the asking person subscribes; `None`: nobody asked, or a list.
-    #[sqlx(default)]
-    pub subscribed: Option<bool>,
-}
-
-impl From<InfluencerRow> for InfluencerResponse {
-    fn from(row: InfluencerRow) -> Self {
-        let (scheduled, active, closed) = (row.scheduled, row.active, row.closed);
-        Self {
-            id: row.id,
-            nickname: row.nickname,
-            profile_image: row.profile_image,
-            bio: row.bio,
-            banner_image: row.banner_image,
-            instagram_url: row.instagram_url,
-            tiktok_url: row.tiktok_url,
-            is_verified: row.is_verified,
-            subscriber_count: row.subscriber_count,
-            gonggu_counts: GongguCounts { scheduled, active, closed, total: scheduled + active + closed },
-            created_at: row.created_at,
-        }
-    }
 }
 
 /// Whom to list.

@@ -95,13 +95,8 @@ async fn give(
     let source = ("admin", Uuid::now_v7());
     let entry = NewPointEntry { user_id, amount, reason: &reason, source, created_by: admin_id };
     let entry = queries::add(connection, &entry, now).await?;
-    let audited = AuditEntry {
-        actor_id: admin_id,
-        action: "points.give",
-        target_type: "user",
-        target_id: user_id.to_string(),
-        details: json!({"entry_id": entry.id, "amount": amount, "balance_after": entry.balance_after, "reason": reason}),
-    };
+    let details = json!({"entry_id": entry.id, "amount": amount, "balance_after": entry.balance_after, "reason": reason});
+    let audited = AuditEntry::new(admin_id, "points.give", ("user", user_id), details);
     audit::record(connection, &audited).await?;
     slot.keep(connection, StatusCode::CREATED, &entry, now).await
 }

@@ -129,9 +129,7 @@ async fn delete(
     if row.user_id != user.0.id.0 {
         let details = json!({"user_id": row.user_id, "gonggu_id": row.gonggu_id, "rating": row.rating,
             "content": row.content});
-        let (actor_id, target_id) = (user.0.id.0, id.to_string());
-        let entry =
-            AuditEntry { actor_id, action: "review.delete", target_type: "review", target_id, details };
+        let entry = AuditEntry::new(user.0.id.0, "review.delete", ("review", id), details);
         audit::record(&mut transaction, &entry).await?;
     }
     transaction.commit().await?;

@@ -32,7 +32,7 @@ fn judge(config: &KafkaConfig, who: u8, notes: &Notes) -> Judge {
                 AssignmentChange::Lost(partitions) => (What::Lost, partitions, None),
             };
             notes.send_modify(|notes| {
-                notes.extend(partitions.into_iter().map(|partition| (who, what, partition)))
+                notes.extend(partitions.into_iter().map(|partition| (who, what, partition)));
             });
             if let Some(done) = done {
                 let _ = done.send(());

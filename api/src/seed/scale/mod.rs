@@ -149,6 +149,27 @@ pub async fn sow(
     Ok(sowing.step.added)
 }
 
+/// Stores what is spread over items, a chunk a statement. A macro, since a checked statement is named by a literal.
+macro_rules! spread {
+    ($sowing:ident, $spread:expr, $file:literal, $kind:literal) => {
+        for Chunk { items, quotas, rows } in $spread.chunks(CHUNK.into()) {
+            let (buyers, stride) = (i64::from($sowing.sizes.buyers), stride($sowing.sizes.buyers));
+            let added = sqlx::query_file_scalar!($file, &items, &quotas, buyers, stride, $sowing.now);
+            let added = added.fetch_one($sowing.pool).await?;
+            $sowing.told($kind, rows, added);
+        }
+    };
+}
+
+/// Stores what the buyer of the demonstration has: so many, every so many-th item.
+macro_rules! of_demo_buyer {
+    ($sowing:ident, ($buyer:expr, $count:expr, $every:expr), $file:literal, $kind:literal) => {
+        let added = sqlx::query_file_scalar!($file, $buyer, $count.cast_signed(), $every, $sowing.now);
+        let added = added.fetch_one($sowing.pool).await?;
+        $sowing.told($kind, $count, added);
+    };
+}
+
 impl Sowing<'_> {
     fn told(&mut self, kind: &'static str, rows: u64, added: i64) {
         let added = self.step.added + added.unsigned_abs();
@@ -209,28 +230,13 @@ impl Sowing<'_> {
         let approved = self.sizes.approved();
         let of_demo_buyer = self.sizes.demo_buyers(self.sizes.subscriptions, approved);
         let every = approved.cast_signed() / i32::try_from(of_demo_buyer.max(1)).unwrap_or(1);
-        let added = sqlx::query_file_scalar!(
+        of_demo_buyer!(
+            self,
+            (demo_buyer, of_demo_buyer, every),
             "src/seed/scale/demo_subscriptions.sql",
-            demo_buyer,
-            of_demo_buyer.cast_signed(),
-            every,
-            self.now
+            "구독"
         );
-        let added = added.fetch_one(self.pool).await?;
-        self.told("구독", of_demo_buyer, added);
-        for Chunk { items, quotas, rows } in self.sizes.subscriptions().chunks(CHUNK.into()) {
-            let buyers = i64::from(self.sizes.buyers);
-            let added = sqlx::query_file_scalar!(
-                "src/seed/scale/subscriptions.sql",
-                &items,
-                &quotas,
-                buyers,
-                stride(self.sizes.buyers),
-                self.now
-            );
-            let added = added.fetch_one(self.pool).await?;
-            self.told("구독", rows, added);
-        }
+        spread!(self, self.sizes.subscriptions(), "src/seed/scale/subscriptions.sql", "구독");
         Ok(())
     }
 
@@ -238,45 +244,13 @@ impl Sowing<'_> {
         let gonggus = self.sizes.gonggus;
         let of_demo_buyer = self.sizes.demo_buyers(self.sizes.bookmarks, gonggus);
         let every = gonggus.cast_signed() / i32::try_from(of_demo_buyer.max(1)).unwrap_or(1);
-        let added = sqlx::query_file_scalar!(
-            "src/seed/scale/demo_bookmarks.sql",
-            demo_buyer,
-            of_demo_buyer.cast_signed(),
-            every,
-            self.now
-        );
-        let added = added.fetch_one(self.pool).await?;
-        self.told("찜", of_demo_buyer, added);
-        for Chunk { items, quotas, rows } in self.sizes.bookmarks().chunks(CHUNK.into()) {
-            let buyers = i64::from(self.sizes.buyers);
-            let added = sqlx::query_file_scalar!(
-                "src/seed/scale/bookmarks.sql",
-                &items,
-                &quotas,
-                buyers,
-                stride(self.sizes.buyers),
-                self.now
-            );
-            let added = added.fetch_one(self.pool).await?;
-            self.told("찜", rows, added);
-        }
+        of_demo_buyer!(self, (demo_buyer, of_demo_buyer, every), "src/seed/scale/demo_bookmarks.sql", "찜");
+        spread!(self, self.sizes.bookmarks(), "src/seed/scale/bookmarks.sql", "찜");
         Ok(())
     }
 
     async fn reviews(&mut self) -> Result<(), SeedError> {
-        for Chunk { items, quotas, rows } in self.sizes.reviews().chunks(CHUNK.into()) {
-            let buyers = i64::from(self.sizes.buyers);
-            let added = sqlx::query_file_scalar!(
-                "src/seed/scale/reviews.sql",
-                &items,
-                &quotas,
-                buyers,
-                stride(self.sizes.buyers),
-                self.now
-            );
-            let added = added.fetch_one(self.pool).await?;
-            self.told("리뷰", rows, added);
-        }
+        spread!(self, self.sizes.reviews(), "src/seed/scale/reviews.sql", "리뷰");
         Ok(())
     }
 }

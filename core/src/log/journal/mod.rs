@@ -145,6 +145,7 @@ impl Journal {
         io: Arc<dyn JournalIo>,
     ) -> Result<Self, JournalOpenError> {
         space::check(&config)?;
+        metrics::gauge!("journal_max_bytes").set(config.max_bytes as f64);
         io.create_folder(&config.dir)?;
         let lock = io.lock(&config.dir.join(LOCK_FILE))?;
         let lock = lock.ok_or_else(|| JournalOpenError::InUse(config.dir.clone()))?;
