@@ -12,13 +12,15 @@ use crate::admin_account::{self, Created};
 use crate::config::{self, Config};
 use crate::database::{Database, Ownership};
 use crate::secrets::{self, SecretsFolder};
-use crate::{migrate, seed, telemetry};
+use crate::{migrate, seed, shared_log, telemetry};
 use anyhow::{Context, bail};
 use clap::{Parser, Subcommand};
+use gonggumoa_core::ids::RunId;
 use secrecy::ExposeSecret;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use uuid::Uuid;
 
 /// Enough for one command.
 const CONNECTIONS_MAX: u32 = 4;
@@ -83,6 +85,11 @@ pub enum JournalCommand {
         /// The journal's folder [default: DATA_DIR/journal]
         dir: Option<PathBuf>,
     },
+    /// Say that a run is over for good, so that an edge which will not come back no longer holds figures back
+    Retire {
+        /// The run, as the edge named it when its journal was opened
+        run: Uuid,
+    },
 }
 
 /// What the composition root does; everything else is done here.
@@ -127,6 +134,7 @@ fn dispatch(command: Command, config: Config, root: Root) -> anyhow::Result<()> 
             print(&text)?;
             if is_sound { Ok(()) } else { bail!("the journal in {} is not sound", dir.display()) }
         }
+        Command::Journal { command: JournalCommand::Retire { run } } => retire(&config, run),
     }
 }
 
@@ -164,6 +172,16 @@ fn create_admin(config: &Config, email: &str, password_stdin: bool) -> anyhow::R
         Created::New => print(&format!("관리자 계정을 만들었습니다: {email}\n")),
         Created::WasAdmin => bail!("{email} is an admin already; the password was not changed"),
         Created::Taken => bail!("{email} belongs to an account that is not an admin"),
+    })
+}
+
+/// What the edge sent before it died stays judged; what only its own disk holds must come back before this.
+fn retire(config: &Config, run: Uuid) -> anyhow::Result<()> {
+    with_database(config, async |pool, _| {
+        print(&match shared_log::retire(pool, RunId(run)).await? {
+            true => format!("실행 {run}을(를) 종료된 것으로 기록했습니다\n"),
+            false => format!("실행 {run}은(는) 이미 종료된 것으로 기록되어 있습니다\n"),
+        })
     })
 }
 

@@ -54,6 +54,9 @@ pub fn may_pass(error: &sqlx::Error) -> bool {
         sqlx::Error::Database(refusal) => refusal
             .code()
             .is_some_and(|code| code.starts_with("57P") || code.starts_with("53") || code.starts_with("08")),
+        // A connection that was closed before the server's first byte, as by a proxy whose server is away; the
+        // library takes the end of the stream for an answer.
+        sqlx::Error::Protocol(problem) => problem.contains("SSLRequest: 0x00"),
         _ => false,
     }
 }
@@ -116,5 +119,20 @@ mod tests {
         let error = run(&options).await.unwrap_err();
         assert!(matches!(error, SchemaError::Newer { found: 29_991_231_000_000, .. }), "{error}");
         assert!(error.to_string().contains("newer version") && !error.retryable());
+    }
+
+    #[tokio::test]
+    async fn a_server_that_hangs_up_may_be_back_later() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let hangs_up = tokio::spawn(async move {
+            use tokio::io::AsyncReadExt;
+            let (mut client, _) = listener.accept().await.unwrap();
+            client.read(&mut [0; 8]).await.unwrap();
+        });
+        let options = PgConnectOptions::new_without_pgpass().host("127.0.0.1").port(port);
+        let error = run(&options).await.unwrap_err();
+        assert!(error.retryable(), "{error:?}");
+        hangs_up.await.unwrap();
     }
 }

@@ -6,13 +6,14 @@ use reqwest::{Method, Response, StatusCode};
 use serde_json::Value;
 use std::time::{Duration, Instant};
 
-struct Events {
+/// A stream of live figures.
+pub(crate) struct Events {
     answer: Response,
     text: String,
 }
 
 impl Events {
-    async fn of(api: &Api, gonggu: Gonggu) -> Self {
+    pub(crate) async fn of(api: &Api, gonggu: Gonggu) -> Self {
         let path = format!("/api/v1/tracking/stats/{gonggu}/live");
         let request = api.request(Method::GET, &path).header("Accept", "text/event-stream");
         let answer = request.send().await.unwrap();
@@ -43,7 +44,7 @@ impl Events {
     }
 
     /// Events until one shows this many clicks; when each came.
-    async fn until(&mut self, gross: u64) -> Vec<Instant> {
+    pub(crate) async fn until(&mut self, gross: u64) -> Vec<Instant> {
         let mut arrivals = Vec::new();
         loop {
             let event = self.next().await;

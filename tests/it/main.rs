@@ -18,6 +18,7 @@ mod calendar;
 mod categories;
 mod chaos;
 mod client_address;
+mod cluster;
 mod commands;
 mod contract;
 mod coupons;

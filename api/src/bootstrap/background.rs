@@ -97,7 +97,12 @@ pub(super) async fn prepare_when_reachable(
 }
 
 async fn prepare(opened: &Opened, pool: &PgPool) -> anyhow::Result<()> {
-    migrate::run(&opened.database.options()).await?;
+    let migrated = migrate::run(&opened.database.options()).await;
+    if opened.database.is_embedded() {
+        migrated?;
+    } else {
+        migrated.context("DATABASE_URL")?;
+    }
     secrets::check_address_key(pool, &opened.secrets.address_key).await?;
     if let Some(admin) = &opened.config.admin {
         admin_account::create(pool, &admin.email, &admin.password).await?;

@@ -25,7 +25,7 @@ pub use verify::verify_journal;
 use crate::auth::identity::Identities;
 use crate::config::{ClusterConfig, Config};
 use crate::database::{Database, Ownership};
-use crate::health::Readiness;
+use crate::health::{Part, Readiness};
 use crate::secrets::{self, Secrets};
 use crate::tracking::figures::StoreFigures;
 use crate::tracking::links::{Links, LinksDependencies};
@@ -207,6 +207,7 @@ async fn run(opened: &Opened, listener: std::net::TcpListener, stop: &Stop) -> a
     let counters = engines::counters(&opened.config.cluster)?;
     let (preparing, prepared) = Prepared::channel();
     let figures = Arc::new(StoreFigures::later());
+    let figures_part = roles.api.then(|| opened.readiness.part("figures"));
     let beside = beside(opened, &pool, &links, &counters, &identities, &prepared, stop)?;
     let settings = http::settings(&opened.config, &listener);
     let parts = http::Parts {
@@ -234,6 +235,7 @@ async fn run(opened: &Opened, listener: std::net::TcpListener, stop: &Stop) -> a
             Ok(stores) => {
                 if let Some(stores) = stores {
                     figures.are_in(stores.recorded);
+                    figures_part.iter().for_each(Part::ready);
                 }
                 Ok(())
             }

@@ -91,6 +91,25 @@ impl Deployment {
         self.root.join("data")
     }
 
+    /// The journal's segments, those too that were deleted since they were kept.
+    pub(crate) fn kept_segments(&self) -> PathBuf {
+        self.scratch("segments")
+    }
+
+    /// Links the segments that there are, so that they stay when the server needs them no more. A segment of an
+    /// earlier time under the same name held nothing.
+    pub(crate) fn keep_segments(&self) {
+        let kept = self.kept_segments();
+        fs::create_dir_all(&kept).unwrap();
+        for entry in fs::read_dir(self.data_dir().join("journal")).unwrap().flatten() {
+            if entry.path().extension().is_some_and(|extension| extension == "seg") {
+                let link = kept.join(entry.file_name());
+                fs::remove_file(&link).ok();
+                fs::hard_link(entry.path(), link).unwrap();
+            }
+        }
+    }
+
     /// A folder of the test's own, removed with the deployment.
     pub(crate) fn scratch(&self, name: &str) -> PathBuf {
         self.root.join(name)

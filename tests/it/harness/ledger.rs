@@ -7,6 +7,7 @@ use super::wait::{LONG, eventually};
 use sqlx::Row;
 use sqlx::postgres::{PgConnection, PgRow};
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::Path;
 use uuid::Uuid;
 
 /// One stored click, as far as the books need it.
@@ -191,7 +192,16 @@ async fn rollup_sums(database: &mut PgConnection, gonggu: Gonggu) -> BTreeMap<i1
 
 /// `gonggumoa journal verify` on a stopped deployment finds nothing wrong; how many clicks it counts.
 pub(crate) async fn journal_verifies(deployment: &Deployment) -> u64 {
-    let output = deployment.run(&["journal", "verify"]).await;
+    verifies(deployment, &["journal", "verify"]).await
+}
+
+/// The same of all segments that it ever had, as far as they were kept.
+pub(crate) async fn kept_journal_verifies(deployment: &Deployment) -> u64 {
+    verifies(deployment, &["journal", "verify", deployment.kept_segments().to_str().unwrap()]).await
+}
+
+async fn verifies(deployment: &Deployment, arguments: &[&str]) -> u64 {
+    let output = deployment.run(arguments).await;
     assert!(output.status.success(), "journal verify: {}\n{}", output.status, said(&output));
     let report = String::from_utf8(output.stdout).unwrap();
     let summary = report.lines().last().and_then(|line| line.split_once(" segments, "));
@@ -203,7 +213,13 @@ pub(crate) async fn journal_verifies(deployment: &Deployment) -> u64 {
 /// is taken for it. Segments go only after an hour (when the archive has them), so all are still there.
 pub(crate) fn journal_holds(deployment: &Deployment, given: &[(Uuid, Gonggu)]) {
     let mut missing: HashSet<[u8; 16]> = given.iter().map(|(id, _)| id.into_bytes()).collect();
-    for entry in std::fs::read_dir(deployment.data_dir().join("journal")).unwrap() {
+    remove_found(&deployment.data_dir().join("journal"), &mut missing);
+    assert!(missing.is_empty(), "{} ids given to clients are not in the journal", missing.len());
+}
+
+/// Takes away those ids that stand somewhere in the folder's files.
+pub(crate) fn remove_found(folder: &Path, missing: &mut HashSet<[u8; 16]>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
         let Ok(bytes) = std::fs::read(entry.unwrap().path()) else { continue };
         for window in bytes.windows(16) {
             // version and variant of a UUIDv7 first: the look-up is the expensive part
@@ -212,5 +228,4 @@ pub(crate) fn journal_holds(deployment: &Deployment, given: &[(Uuid, Gonggu)]) {
             }
         }
     }
-    assert!(missing.is_empty(), "{} ids given to clients are not in the journal", missing.len());
 }

@@ -7,7 +7,9 @@
 
 pub(crate) mod agents;
 pub(crate) mod api;
+pub(crate) mod books;
 pub(crate) mod catalog;
+pub(crate) mod cluster;
 pub(crate) mod database;
 pub(crate) mod deployment;
 pub(crate) mod engines;
@@ -16,6 +18,7 @@ pub(crate) mod load;
 pub(crate) mod mail;
 pub(crate) mod people;
 pub(crate) mod process;
+pub(crate) mod proxy;
 pub(crate) mod shared;
 pub(crate) mod social;
 pub(crate) mod stats;
@@ -25,6 +28,7 @@ pub(crate) mod wire;
 
 pub(crate) use agents::*;
 pub(crate) use api::{Api, Gonggu, GongguSpec};
+pub(crate) use cluster::{Cluster, Servers};
 pub(crate) use deployment::Deployment;
 pub(crate) use load::{Load, LoadPlan};
 pub(crate) use shared::shared;

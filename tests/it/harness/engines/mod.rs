@@ -177,7 +177,7 @@ fn fill(folder: &Path, file: &str, template: &str, values: &[(&str, &str)]) -> P
 }
 
 /// Says why a test does not run; in CI that is a failure.
-fn unavailable<T>(reason: &str) -> Option<T> {
+pub(crate) fn unavailable<T>(reason: &str) -> Option<T> {
     assert!(std::env::var_os("CI").is_none(), "{reason}");
     eprintln!("skipped: {reason}");
     None
