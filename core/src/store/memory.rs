@@ -12,6 +12,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use uuid::Uuid;
 
+#[cfg(test)]
+mod tests;
+
 /// Everything stored.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryRows {
