@@ -28,7 +28,9 @@ fn sources() -> Vec<String> {
             let path = entry.unwrap().path();
             if path.is_dir() && !path.ends_with("tests") {
                 folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "rs") && !path.ends_with("tests.rs") {
+            } else if path.extension().is_some_and(|extension| extension == "rs")
+                && !path.ends_with("tests.rs")
+            {
                 let source = fs::read_to_string(path).unwrap();
                 let without_tests = source.split("#[cfg(test)]\nmod tests {").next().unwrap();
                 files.push(without_tests.to_owned());
@@ -93,7 +95,8 @@ fn metrics_of(expression: &str) -> BTreeSet<String> {
             after_grouping = false;
         } else if first.is_ascii_digit() {
             // A number with its unit or exponent.
-            rest = rest.trim_start_matches(|character: char| character.is_ascii_alphanumeric() || character == '.');
+            rest = rest
+                .trim_start_matches(|character: char| character.is_ascii_alphanumeric() || character == '.');
         } else if first.is_ascii_alphabetic() || first == '_' {
             let end = rest
                 .find(|character: char| !character.is_ascii_alphanumeric() && character != '_')
@@ -149,10 +152,9 @@ fn dashboard_and_alerts_watch_what_is_emitted() {
     let emitted = emitted();
     let mut unknown = Vec::new();
     for (metric, place) in watched() {
-        let of_histogram =
-            HISTOGRAM_SUFFIXES.iter().any(|suffix| {
-                metric.strip_suffix(suffix).is_some_and(|name| emitted.get(name) == Some(&Kind::Histogram))
-            });
+        let of_histogram = HISTOGRAM_SUFFIXES.iter().any(|suffix| {
+            metric.strip_suffix(suffix).is_some_and(|name| emitted.get(name) == Some(&Kind::Histogram))
+        });
         let plain = emitted.get(&metric).is_some_and(|kind| *kind != Kind::Histogram);
         if !plain && !of_histogram && !NOT_OURS.contains(&metric.as_str()) {
             unknown.push(format!("{metric} ({place})"));
@@ -191,7 +193,8 @@ fn settings(text: &str) -> BTreeSet<String> {
 }
 
 fn is_setting(name: &str) -> bool {
-    let fits = |character: char| character.is_ascii_uppercase() || character.is_ascii_digit() || character == '_';
+    let fits =
+        |character: char| character.is_ascii_uppercase() || character.is_ascii_digit() || character == '_';
     !name.is_empty() && name.chars().all(fits)
 }
 
@@ -232,7 +235,10 @@ fn no_secret_of_the_compose_file_has_a_default() {
         // The first admin is made only if somebody gives both.
         if is_secret && name != "ADMIN_PASSWORD" {
             assert!(inside.contains(":?"), "{name} is not insisted on");
-            assert!(example.lines().any(|line| line == format!("{name}=")), "{name} has a value in the example");
+            assert!(
+                example.lines().any(|line| line == format!("{name}=")),
+                "{name} has a value in the example"
+            );
         }
     }
 }
