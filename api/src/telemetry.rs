@@ -58,7 +58,12 @@ pub struct MetricsServer {
 /// Log lines from now on. A second call in one process changes nothing.
 pub fn start_logging(config: &LogConfig) {
     let filter = EnvFilter::new(&config.filter);
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        // It would say so with `eprintln!`, which panics where nobody reads standard error any more: whoever
+        // logs would end there, and a stop would never be told.
+        .log_internal_errors(false);
     let result = match config.format {
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
         LogFormat::Text => builder.with_ansi(io::stderr().is_terminal()).try_init(),

@@ -169,6 +169,7 @@ impl Journal {
         });
         let mut writer = Writer::new(Arc::clone(&shared), lock, last);
         writer.begin()?;
+        metrics::gauge!("journal_ready").set(1.0);
         let thread = std::thread::Builder::new().name("journal".to_owned()).spawn(move || writer.run())?;
         Ok(Self(Arc::new(Handle { shared, thread: Mutex::new(Some(thread)) })))
     }
