@@ -3,6 +3,7 @@
 
 mod failures;
 mod late;
+mod lost;
 mod schema;
 
 use super::statements::named_fully;
