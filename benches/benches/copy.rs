@@ -8,13 +8,10 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use gonggumoa_analytics::postgres::PostgresClickStore;
 use gonggumoa_benches::database::BenchDatabase;
 use gonggumoa_benches::report::progress;
-use gonggumoa_benches::sample::{self, OWNER, RUN, START};
-use gonggumoa_core::ids::{PartitionId, Position};
+use gonggumoa_benches::sample;
+use gonggumoa_core::ids::PartitionId;
 use gonggumoa_core::judge::rules::RulesSettings;
-use gonggumoa_core::judge::totals::{Counts, GongguHead, Rollup, RollupKey, RollupLevel, VisitorSketch};
-use gonggumoa_core::log::LogPosition;
-use gonggumoa_core::store::{ClickStore, JudgedBatch, LoadRequest, PartitionProgress, RunMark};
-use std::collections::BTreeMap;
+use gonggumoa_core::store::{ClickStore, LoadRequest};
 use std::time::{Duration, Instant};
 
 /// Clicks that a partition takes at once when it is behind, and gonggus that they are spread over.
@@ -35,7 +32,7 @@ fn copy(criterion: &mut Criterion) {
             bencher.iter_custom(|iterations| {
                 let mut elapsed = Duration::ZERO;
                 for _ in 0..iterations {
-                    let batch = batch(stored, clicks, gonggus);
+                    let batch = sample::judged_batch(stored, clicks, gonggus);
                     let started = Instant::now();
                     runtime.block_on(store.store(&batch)).unwrap();
                     elapsed += started.elapsed();
@@ -48,54 +45,6 @@ fn copy(criterion: &mut Criterion) {
             .block_on(sqlx::query_scalar("SELECT count(*) FROM click_trackings").fetch_one(&database.pool))
             .unwrap();
         assert_eq!(rows as u64, stored, "every click is one row");
-    }
-}
-
-/// The clicks after the first `stored`, with the heads and rollup rows of their gonggus.
-fn batch(stored: u64, clicks: u64, gonggus: u64) -> JudgedBatch {
-    let place = |through| LogPosition { through: Position(through), run: RUN };
-    let end = stored + clicks;
-    let clicks: Vec<_> = (stored..end).map(|number| sample::judged_click(number, number % gonggus)).collect();
-    let last_at = clicks[clicks.len() - 1].click.clicked_at;
-    let counts = Counts { billable: end / gonggus, ..Counts::default() };
-    let mut visitors = VisitorSketch::default();
-    visitors.insert(end);
-    let ids = (0..gonggus).map(sample::gonggu_id);
-    JudgedBatch {
-        partition: PartitionId(0),
-        owner: OWNER,
-        from: (stored > 0).then(|| place(stored)),
-        to: PartitionProgress { position: place(end), marks: vec![RunMark::new(RUN, last_at)] },
-        heads: ids
-            .clone()
-            .map(|gonggu_id| GongguHead {
-                gonggu_id,
-                counts,
-                visitors: visitors.clone(),
-                last_judged_at: last_at,
-                last_clicked_at: last_at,
-                applied_through: Position(end),
-            })
-            .collect(),
-        rollups: ids
-            .flat_map(|gonggu_id| {
-                [RollupLevel::Minute, RollupLevel::Hour, RollupLevel::Day].map(|level| RollupKey {
-                    gonggu_id,
-                    level,
-                    at: START,
-                })
-            })
-            .map(|key| Rollup {
-                key,
-                counts,
-                visitors: visitors.clone(),
-                referrers: BTreeMap::from([("instagram.com".into(), counts.billable)]),
-                devices: [counts.billable, 0, 0, 0],
-            })
-            .collect(),
-        clicks,
-        flags: Vec::new(),
-        quarantined: Vec::new(),
     }
 }
 
@@ -114,7 +63,7 @@ fn load(_: &mut Criterion) {
         runtime.block_on(store.claim(PartitionId(0), OWNER)).unwrap();
         let rules = RulesSettings::standard("bench".into());
         runtime.block_on(store.put_rules(&rules)).unwrap();
-        let batch = batch(0, 1, 1);
+        let batch = sample::judged_batch(0, 1, 1);
         runtime.block_on(store.store(&batch)).unwrap();
         runtime.block_on(fill(&database.pool, visits));
         let longest = rules.limits.iter().map(|limit| limit.window_millis).max().unwrap_or_default();

@@ -6,8 +6,12 @@ use gonggumoa_core::click::{
     Verdict,
 };
 use gonggumoa_core::clock::UnixMillis;
-use gonggumoa_core::ids::{ClickId, GongguId, Position, RunId};
+use gonggumoa_core::ids::{ClickId, GongguId, PartitionId, Position, RunId};
+use gonggumoa_core::judge::totals::{Counts, GongguHead, Rollup, RollupKey, RollupLevel, VisitorSketch};
+use gonggumoa_core::log::LogPosition;
+use gonggumoa_core::store::{JudgedBatch, PartitionProgress, RunMark};
 use gonggumoa_core::visitor::AddressHash;
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use uuid::Uuid;
 
@@ -129,4 +133,52 @@ pub fn judged_click(number: u64, gonggu: u64) -> JudgedClick {
         visitor: number.wrapping_mul(0x9e37_79b9_7f4a_7c15),
     };
     JudgedClick { position: Position(number + 1), click, judgement }
+}
+
+/// The clicks after the first `stored`, with the heads and rollup rows of their gonggus.
+pub fn judged_batch(stored: u64, clicks: u64, gonggus: u64) -> JudgedBatch {
+    let place = |through| LogPosition { through: Position(through), run: RUN };
+    let end = stored + clicks;
+    let clicks: Vec<_> = (stored..end).map(|number| judged_click(number, number % gonggus)).collect();
+    let last_at = clicks[clicks.len() - 1].click.clicked_at;
+    let counts = Counts { billable: end / gonggus, ..Counts::default() };
+    let mut visitors = VisitorSketch::default();
+    visitors.insert(end);
+    let ids = (0..gonggus).map(gonggu_id);
+    JudgedBatch {
+        partition: PartitionId(0),
+        owner: OWNER,
+        from: (stored > 0).then(|| place(stored)),
+        to: PartitionProgress { position: place(end), marks: vec![RunMark::new(RUN, last_at)] },
+        heads: ids
+            .clone()
+            .map(|gonggu_id| GongguHead {
+                gonggu_id,
+                counts,
+                visitors: visitors.clone(),
+                last_judged_at: last_at,
+                last_clicked_at: last_at,
+                applied_through: Position(end),
+            })
+            .collect(),
+        rollups: ids
+            .flat_map(|gonggu_id| {
+                [RollupLevel::Minute, RollupLevel::Hour, RollupLevel::Day].map(|level| RollupKey {
+                    gonggu_id,
+                    level,
+                    at: START,
+                })
+            })
+            .map(|key| Rollup {
+                key,
+                counts,
+                visitors: visitors.clone(),
+                referrers: BTreeMap::from([("instagram.com".into(), counts.billable)]),
+                devices: [counts.billable, 0, 0, 0],
+            })
+            .collect(),
+        clicks,
+        flags: Vec::new(),
+        quarantined: Vec::new(),
+    }
 }

@@ -1,7 +1,7 @@
 //! A session with the cluster, as the settings say.
 
 use super::config::{CqlConfig, CqlTls};
-use super::error::{CqlError, keyspace_error, session_error};
+use super::error::{CqlError, session_error};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
@@ -33,7 +33,7 @@ pub(crate) fn serial_read(config: &CqlConfig) -> Consistency {
     if config.local_datacenter.is_some() { Consistency::LocalSerial } else { Consistency::Serial }
 }
 
-/// Connects; without a keyspace yet, so that a missing one can be made or named.
+/// Connects. No keyspace is used: every statement names its own, and a missing one can be made.
 pub(crate) async fn session(config: &CqlConfig) -> Result<Session, CqlError> {
     config.check()?;
     let mut policy = DefaultPolicy::builder().token_aware(true);
@@ -64,11 +64,6 @@ pub(crate) async fn session(config: &CqlConfig) -> Result<Session, CqlError> {
     let session = builder.build().await.map_err(|error| session_error(config, error))?;
     check_datacenter(config, &session)?;
     Ok(session)
-}
-
-/// Uses the keyspace, which must be there.
-pub(crate) async fn use_keyspace(config: &CqlConfig, session: &Session) -> Result<(), CqlError> {
-    session.use_keyspace(&config.keyspace, false).await.map_err(|error| keyspace_error(config, error))
 }
 
 /// Nodes that rows are spread over.

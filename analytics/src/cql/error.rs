@@ -5,7 +5,7 @@ use gonggumoa_core::store::StoreError;
 use scylla::errors::{
     ConnectionError, ConnectionPoolError, ConnectionSetupRequestErrorKind, DbError, DeserializationError,
     ExecutionError, MetadataError, NewSessionError, NextPageError, NextRowError, PagerExecutionError,
-    PrepareError, RequestAttemptError, RequestError, UseKeyspaceError,
+    PrepareError, RequestAttemptError, RequestError,
 };
 use std::error::Error;
 
@@ -99,17 +99,17 @@ pub(crate) trait DriverError: Error + Send + Sync + Sized + 'static {
 
 /// What the cluster said; all that it cannot do at the moment passes.
 fn is_lasting(error: &DbError) -> bool {
-    match error {
+    matches!(
+        error,
         DbError::SyntaxError
-        | DbError::Invalid
-        | DbError::AlreadyExists { .. }
-        | DbError::FunctionFailure { .. }
-        | DbError::AuthenticationError
-        | DbError::Unauthorized
-        | DbError::ConfigError
-        | DbError::ProtocolError => true,
-        _ => false,
-    }
+            | DbError::Invalid
+            | DbError::AlreadyExists { .. }
+            | DbError::FunctionFailure { .. }
+            | DbError::AuthenticationError
+            | DbError::Unauthorized
+            | DbError::ConfigError
+            | DbError::ProtocolError
+    )
 }
 
 impl DriverError for RequestAttemptError {
@@ -167,7 +167,25 @@ impl DriverError for PagerExecutionError {
     }
 }
 
+/// What a node answers that has not heard yet of a keyspace or a table which another one knows already, or whose
+/// own schema is just changing.
+pub(crate) fn is_unsettled(error: &ExecutionError) -> bool {
+    matches!(
+        error,
+        ExecutionError::LastAttemptError(RequestAttemptError::DbError(
+            DbError::Invalid | DbError::ConfigError | DbError::ServerError,
+            _,
+        )) | ExecutionError::PrepareError(PrepareError::AllAttemptsFailed {
+            first_attempt: RequestAttemptError::DbError(
+                DbError::Invalid | DbError::ConfigError | DbError::ServerError,
+                _,
+            ),
+        })
+    )
+}
+
 /// A row that cannot be read into its type.
+#[expect(clippy::needless_pass_by_value, reason = "as `map_err` hands errors on")]
 pub(crate) fn damaged(what: &'static str, problem: impl ToString) -> StoreError {
     StoreError::Damaged { what, problem: problem.to_string() }
 }
@@ -191,7 +209,6 @@ pub(crate) fn session_error(config: &CqlConfig, error: NewSessionError) -> CqlEr
             nodes("none of the names can be resolved to an address".into(), true)
         }
         NewSessionError::EmptyKnownNodesList => nodes("names no node".into(), false),
-        NewSessionError::UseKeyspaceError(error) => keyspace_error(config, error),
         NewSessionError::MetadataError(MetadataError::ConnectionPoolError(ConnectionPoolError::Broken {
             last_connection_error,
         })) => connection_error(config, last_connection_error),
@@ -230,22 +247,12 @@ fn connection_error(config: &CqlConfig, error: ConnectionError) -> CqlError {
     }
 }
 
-/// `USE` failed.
-pub(crate) fn keyspace_error(config: &CqlConfig, error: UseKeyspaceError) -> CqlError {
-    let problem = match &error {
-        UseKeyspaceError::RequestError(RequestAttemptError::DbError(DbError::Invalid, _)) => {
-            "the cluster has no keyspace of this name: migrate it first"
-        }
-        UseKeyspaceError::RequestError(RequestAttemptError::DbError(DbError::Unauthorized, _)) => {
-            "this user may not use it"
-        }
-        UseKeyspaceError::BadKeyspaceName(_) => "is not a name of a keyspace",
-        _ => return CqlError::Unavailable(Box::new(error)),
-    };
+/// No keyspace of this name, or none that this user may see.
+pub(crate) fn no_keyspace(config: &CqlConfig) -> CqlError {
     CqlError::Setting {
         setting: "SCYLLA_KEYSPACE",
         value: config.keyspace.clone(),
-        problem: problem.to_owned(),
+        problem: "the cluster has no keyspace of this name: migrate it first".to_owned(),
         passing: false,
     }
 }

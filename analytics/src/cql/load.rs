@@ -24,6 +24,7 @@ use gonggumoa_core::store::needed::{WindowStarts, is_needed};
 use gonggumoa_core::store::{GongguSnapshot, LoadRequest, StoreError};
 use scylla::value::CqlTimestamp;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use uuid::Uuid;
 
 /// No window can reach back further than its clicks live (`default_time_to_live` of `clicks_needed`).
@@ -59,13 +60,13 @@ pub(crate) async fn load(
         .await?;
     let mut through: HashMap<i32, Option<Position>> = HashMap::new();
     for head in heads.iter().flatten() {
-        if !through.contains_key(&head.partition) {
+        if let Entry::Vacant(vacant) = through.entry(head.partition) {
             let stored = progress::stored(store, PartitionId(head.partition as u32)).await?;
-            through.insert(head.partition, stored.progress.map(|progress| progress.position.through));
+            vacant.insert(stored.progress.map(|progress| progress.position.through));
         }
     }
     let through = &through;
-    let loads: Vec<(LoadRequest, Option<HeadRow>)> = requests.to_vec().into_iter().zip(heads).collect();
+    let loads: Vec<(LoadRequest, Option<HeadRow>)> = requests.iter().cloned().zip(heads).collect();
     stream::iter(loads)
         .map(|(request, head)| async move {
             let Some(head) = head else { return Ok(GongguSnapshot::default()) };

@@ -3,15 +3,23 @@
 //! CQL has no transactions over schemas, so: one process at a time holds a lock row (a compare-and-set with a time
 //! to live, so that one that died does not hold it for ever), every statement can run again, and a migration is
 //! entered with its checksum only after the last of its statements. One that was cut off is run anew.
+//!
+//! A node shows keyspaces and tables in `system_schema` a moment before it knows them itself, and other nodes hear of
+//! them later still. Processes that start together on a new cluster meet just that: one finds what another is
+//! making, and is then told that there is no such thing. So whoever migrates waits for what it was told of
+//! ([`settled`]), and a migration is entered only when all nodes agree, so that whoever finds it entered need not.
 
 use super::config::CqlConfig;
 use super::connect;
-use super::error::{CqlError, DriverError, damaged};
+use super::error::{CqlError, DriverError, damaged, is_unsettled, no_keyspace};
+use super::statements::named_fully;
 use scylla::client::session::Session;
 use scylla::errors::ExecutionError;
+use scylla::response::query_result::QueryResult;
 use scylla::statement::Statement;
 use scylla::value::{CqlTimestamp, Row};
 use sha2::{Digest, Sha256};
+use std::future::Future;
 use std::time::Duration;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -23,11 +31,14 @@ pub(crate) const MIGRATIONS: &[(i32, &str, &str)] = &[
 ];
 
 /// Where applied migrations are entered, and the lock.
-const BOOK: [&str; 2] = [
-    "CREATE TABLE IF NOT EXISTS schema_migrations (
-         chapter smallint, number int, name text, checksum text, applied_at timestamp,
-         PRIMARY KEY (chapter, number))",
-    "CREATE TABLE IF NOT EXISTS schema_lock (id smallint PRIMARY KEY, owner uuid)",
+const BOOK: [(&str, &str); 2] = [
+    (
+        "schema_migrations",
+        "CREATE TABLE IF NOT EXISTS schema_migrations (
+             chapter smallint, number int, name text, checksum text, applied_at timestamp,
+             PRIMARY KEY (chapter, number))",
+    ),
+    ("schema_lock", "CREATE TABLE IF NOT EXISTS schema_lock (id smallint PRIMARY KEY, owner uuid)"),
 ];
 /// A statement may take seconds on a large cluster; a lock must outlive any of them.
 const LOCK_SECONDS: i32 = 120;
@@ -36,23 +47,25 @@ const LOCK_WAIT: Duration = Duration::from_secs(150);
 const LOCK_POLL: Duration = Duration::from_millis(200);
 /// A change of the schema reaches all nodes before it returns; that takes longer than a row.
 const SCHEMA_TIMEOUT: Duration = Duration::from_secs(60);
+/// What another process has made is known to every node that is up after milliseconds; a stuck one takes longer.
+const SETTLE_WAIT: Duration = Duration::from_secs(30);
+const SETTLE_POLL: Duration = Duration::from_millis(100);
 
 /// Makes the keyspace if there is none and brings its schema to this program's. Safe to call by many at once.
 pub async fn migrate(config: &CqlConfig) -> Result<(), CqlError> {
     let session = connect::session(config).await?;
     make_keyspace(config, &session).await?;
-    connect::use_keyspace(config, &session).await?;
-    if !has_table(config, &session, "schema_lock").await? {
-        for statement in BOOK {
-            change(&session, statement).await?;
+    for (table, statement) in BOOK {
+        if !has_table(config, &session, table).await? {
+            change(&session, &named_fully(config, statement)).await?;
         }
     }
     let owner = Uuid::new_v4();
     lock(config, &session, owner).await?;
     let applied = apply(config, &session).await;
-    let unlock = "DELETE FROM schema_lock WHERE id = 0 IF owner = ?";
+    let unlock = named_fully(config, "DELETE FROM schema_lock WHERE id = 0 IF owner = ?");
     // Not unlocked, it ends by itself.
-    let unlocked = session.query_unpaged(unlock, (owner,)).await;
+    let unlocked = session.query_unpaged(unlock.as_str(), (owner,)).await;
     applied?;
     unlocked.map_err(driver)?;
     Ok(())
@@ -62,8 +75,11 @@ pub async fn migrate(config: &CqlConfig) -> Result<(), CqlError> {
 pub(crate) async fn check(config: &CqlConfig, session: &Session) -> Result<(), CqlError> {
     let keyspace = config.keyspace.clone();
     let needed = MIGRATIONS.last().map_or(0, |migration| migration.0);
+    if !has_keyspace(config, session).await? {
+        return Err(no_keyspace(config));
+    }
     let applied = if has_table(config, session, "schema_migrations").await? {
-        applied(session).await?
+        applied(config, session).await?
     } else {
         Vec::new()
     };
@@ -105,7 +121,7 @@ fn statements(text: &str) -> Vec<String> {
 }
 
 async fn apply(config: &CqlConfig, session: &Session) -> Result<(), CqlError> {
-    let done = applied(session).await?;
+    let done = applied(config, session).await?;
     for (number, name, text) in MIGRATIONS {
         if let Some((_, found)) = done.iter().find(|(applied, _)| applied == number) {
             check_checksum(config, *number, found)?;
@@ -113,25 +129,25 @@ async fn apply(config: &CqlConfig, session: &Session) -> Result<(), CqlError> {
         }
         for statement in statements(text) {
             if !is_added(config, session, &statement).await? {
-                change(session, &statement).await?;
+                change(session, &named_fully(config, &statement)).await?;
             }
         }
         session.await_schema_agreement().await.map_err(|error| CqlError::Unavailable(Box::new(error)))?;
         let enter = "INSERT INTO schema_migrations (chapter, number, name, checksum, applied_at)
                      VALUES (0, ?, ?, ?, ?) IF NOT EXISTS";
         let now = CqlTimestamp(chrono::Utc::now().timestamp_millis());
-        session.query_unpaged(enter, (*number, *name, checksum(text), now)).await.map_err(driver)?;
+        let enter = named_fully(config, enter);
+        settled(|| session.query_unpaged(enter.as_str(), (*number, *name, checksum(text), now))).await?;
         tracing::info!(cql.keyspace = config.keyspace, cql.migration = name, "a CQL migration was applied");
     }
     Ok(())
 }
 
 /// Numbers and checksums of what was applied, ascending.
-async fn applied(session: &Session) -> Result<Vec<(i32, String)>, CqlError> {
-    let rows = session
-        .query_unpaged("SELECT number, checksum FROM schema_migrations WHERE chapter = 0", ())
-        .await
-        .map_err(driver)?
+async fn applied(config: &CqlConfig, session: &Session) -> Result<Vec<(i32, String)>, CqlError> {
+    let select = named_fully(config, "SELECT number, checksum FROM schema_migrations WHERE chapter = 0");
+    let rows = settled(|| session.query_unpaged(select.as_str(), ()))
+        .await?
         .into_rows_result()
         .map_err(|error| damaged("migration", error))?;
     let rows = rows.rows::<(i32, String)>().map_err(|error| damaged("migration", error))?;
@@ -164,7 +180,7 @@ async fn has_table(config: &CqlConfig, session: &Session, table: &str) -> Result
     Ok(rows.rows_num() > 0)
 }
 
-async fn make_keyspace(config: &CqlConfig, session: &Session) -> Result<(), CqlError> {
+async fn has_keyspace(config: &CqlConfig, session: &Session) -> Result<bool, CqlError> {
     let query = "SELECT keyspace_name FROM system_schema.keyspaces WHERE keyspace_name = ?";
     let found = session
         .query_unpaged(query, (config.keyspace.to_ascii_lowercase(),))
@@ -172,7 +188,11 @@ async fn make_keyspace(config: &CqlConfig, session: &Session) -> Result<(), CqlE
         .map_err(driver)?
         .into_rows_result()
         .map_err(|error| damaged("keyspace", error))?;
-    if found.rows_num() > 0 {
+    Ok(found.rows_num() > 0)
+}
+
+async fn make_keyspace(config: &CqlConfig, session: &Session) -> Result<(), CqlError> {
+    if has_keyspace(config, session).await? {
         return Ok(());
     }
     let nodes = connect::nodes_count(config, session);
@@ -196,18 +216,36 @@ async fn make_keyspace(config: &CqlConfig, session: &Session) -> Result<(), CqlE
 async fn change(session: &Session, text: &str) -> Result<(), CqlError> {
     let mut statement = Statement::new(text);
     statement.set_request_timeout(Some(SCHEMA_TIMEOUT));
-    session.query_unpaged(statement, ()).await.map_err(driver)?;
+    settled(|| session.query_unpaged(statement.clone(), ())).await?;
     Ok(())
+}
+
+/// Tries again for a while where a node does not know yet what `system_schema` shows. Only for what may run twice.
+async fn settled<Answer>(attempt: impl Fn() -> Answer) -> Result<QueryResult, CqlError>
+where
+    Answer: Future<Output = Result<QueryResult, ExecutionError>>,
+{
+    let deadline = Instant::now() + SETTLE_WAIT;
+    loop {
+        match attempt().await {
+            Err(error) if is_unsettled(&error) && Instant::now() < deadline => {
+                tracing::debug!(error = &error as &dyn std::error::Error, "the schema is not settled yet");
+                tokio::time::sleep(SETTLE_POLL).await;
+            }
+            answer => return answer.map_err(driver),
+        }
+    }
 }
 
 async fn lock(config: &CqlConfig, session: &Session, owner: Uuid) -> Result<(), CqlError> {
     let deadline = Instant::now() + LOCK_WAIT;
     let take =
         format!("INSERT INTO schema_lock (id, owner) VALUES (0, ?) IF NOT EXISTS USING TTL {LOCK_SECONDS}");
+    let take = named_fully(config, &take);
     loop {
-        let taken = match session.query_unpaged(take.as_str(), (owner,)).await {
+        let taken = match settled(|| session.query_unpaged(take.as_str(), (owner,))).await {
             Ok(answer) => applied_to(answer)?,
-            Err(error) if error.is_lasting() => return Err(driver(error)),
+            Err(error) if !error.retryable() => return Err(error),
             Err(_) => false,
         };
         // Not taken: held, maybe by us, where an earlier try was done without an answer.
@@ -222,9 +260,9 @@ async fn lock(config: &CqlConfig, session: &Session, owner: Uuid) -> Result<(), 
 }
 
 async fn holder(config: &CqlConfig, session: &Session) -> Result<Option<Uuid>, CqlError> {
-    let mut statement = Statement::new("SELECT owner FROM schema_lock WHERE id = 0");
+    let mut statement = Statement::new(named_fully(config, "SELECT owner FROM schema_lock WHERE id = 0"));
     statement.set_consistency(connect::serial_read(config));
-    let answer = session.query_unpaged(statement, ()).await.map_err(driver)?;
+    let answer = settled(|| session.query_unpaged(statement.clone(), ())).await?;
     let rows = answer.into_rows_result().map_err(|error| damaged("lock", error))?;
     let row = rows.maybe_first_row::<(Option<Uuid>,)>().map_err(|error| damaged("lock", error))?;
     Ok(row.and_then(|(owner,)| owner))
@@ -232,9 +270,7 @@ async fn holder(config: &CqlConfig, session: &Session) -> Result<Option<Uuid>, C
 
 /// Whether a compare-and-set was: the first column of its answer. Cassandra adds the row only where it was not,
 /// ScyllaDB always.
-pub(crate) fn applied_to(
-    answer: scylla::response::query_result::QueryResult,
-) -> Result<bool, gonggumoa_core::store::StoreError> {
+pub(crate) fn applied_to(answer: QueryResult) -> Result<bool, gonggumoa_core::store::StoreError> {
     let rows = answer.into_rows_result().map_err(|error| damaged("answer", error))?;
     let row = rows.first_row::<Row>().map_err(|error| damaged("answer", error))?;
     let first = row.columns.first().and_then(Option::as_ref).and_then(|value| value.as_boolean());

@@ -99,9 +99,8 @@ impl CqlClickStore {
     /// adjustments and decisions are.
     pub async fn connect(config: CqlConfig, catalog: PgPool) -> Result<Self, CqlError> {
         let session = connect::session(&config).await?;
-        connect::use_keyspace(&config, &session).await?;
         migrate::check(&config, &session).await?;
-        let statements = Statements::prepare(&config, &session).await?;
+        let statements = Box::pin(Statements::prepare(&config, &session)).await?;
         Ok(Self {
             session,
             statements,

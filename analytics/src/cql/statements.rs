@@ -1,7 +1,8 @@
 //! Every statement of the store, prepared once.
 //!
 //! All but the compare-and-sets are idempotent and marked so: the driver may send them again or to a second replica.
-//! Times to live and write timestamps are bound values, so that no statement is made of text.
+//! Times to live and write timestamps are bound values, so that no statement is made of text. Only the table's name is
+//! completed ([`named_fully`]).
 
 use super::config::CqlConfig;
 use super::connect;
@@ -21,7 +22,7 @@ macro_rules! statements {
         }
 
         impl Statements {
-            /// Prepares all of them in the session's keyspace.
+            /// Prepares all of them for the keyspace of the settings.
             pub(crate) async fn prepare(config: &CqlConfig, session: &Session) -> Result<Self, CqlError> {
                 $(let $name = prepare(config, session, Kind::$kind, $text);)+
                 Ok(Self { $($name: $name.await?,)+ })
@@ -41,12 +42,23 @@ enum Kind {
     Set,
 }
 
+/// The statement with its table's keyspace. A session that uses a keyspace would do as well, but what it prepared
+/// could then mean another keyspace's table, and a server warns of that at each statement.
+pub(crate) fn named_fully(config: &CqlConfig, text: &str) -> String {
+    let table = ["TABLE IF NOT EXISTS ", "TABLE ", "FROM ", "INTO ", "UPDATE "]
+        .into_iter()
+        .find_map(|keyword| text.find(keyword).map(|at| at + keyword.len()));
+    let (before, after) = text.split_at(table.unwrap_or_default());
+    format!("{before}{}.{after}", config.keyspace)
+}
+
 async fn prepare(
     config: &CqlConfig,
     session: &Session,
     kind: Kind,
     text: &str,
 ) -> Result<PreparedStatement, CqlError> {
+    let text = named_fully(config, text);
     let mut statement = session.prepare(text).await.map_err(|error| CqlError::from(error.store()))?;
     statement.set_is_idempotent(kind != Kind::Set);
     statement.set_page_size(PAGE_ROWS);

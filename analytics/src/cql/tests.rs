@@ -3,8 +3,10 @@
 
 mod failures;
 mod late;
+mod lost;
 mod schema;
 
+use super::statements::named_fully;
 use super::testing::TestStore;
 use super::write::{address_ttl, click_ttl};
 use crate::retention::{self, RetentionConfig};
@@ -114,7 +116,7 @@ async fn addresses_have_a_shorter_time_to_live_than_their_clicks() {
     let clicks =
         vec![writer.click(gonggu_id, now.plus_millis(-50 * DAY_MILLIS)), writer.click(gonggu_id, now)];
     subject.store.store(&writer.batch(clicks)).await.unwrap();
-    let query = "SELECT ttl(address), ttl(record) FROM clicks";
+    let query = named_fully(&subject.config, "SELECT ttl(address), ttl(record) FROM clicks");
     let rows = subject.store.session.query_unpaged(query, ()).await.unwrap().into_rows_result().unwrap();
     let mut ttls: Vec<(i32, i32)> = rows.rows::<(i32, i32)>().unwrap().map(Result::unwrap).collect();
     ttls.sort_unstable();

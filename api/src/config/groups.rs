@@ -13,8 +13,9 @@ use std::time::Duration;
 pub(super) const METRICS_EXAMPLE: &str = "127.0.0.1:9464";
 
 /// The migrator's "already exists, skipping" of every start is no news; ractor's spans would cost each
-/// gonggu's actor some hundred bytes, and every message a look into them.
-const DEFAULT_FILTER: &str = "info,ractor=warn,sqlx::postgres::notice=warn";
+/// gonggu's actor some hundred bytes, and every message a look into them; the CQL driver says at each connection that
+/// the node is no ScyllaDB.
+const DEFAULT_FILTER: &str = "info,ractor=warn,scylla=warn,sqlx::postgres::notice=warn";
 
 /// bcrypt reads 72 bytes, its closing zero among them.
 const PASSWORD_BYTES_MAX: usize = 71;

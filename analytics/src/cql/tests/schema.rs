@@ -2,8 +2,11 @@
 //! Migrations are applied once, and a schema that does not fit is named.
 
 use super::super::migrate::{MIGRATIONS, checksum};
+use super::super::statements::named_fully;
 use super::super::testing::{config, drop_keyspace};
 use super::super::{CqlClickStore, CqlConfig, CqlError, connect, migrate};
+use gonggumoa_core::ids::PartitionId;
+use gonggumoa_core::store::ClickStore;
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 
@@ -17,8 +20,7 @@ async fn refusal(config: &CqlConfig) -> CqlError {
 
 async fn run(config: &CqlConfig, statement: &str) {
     let session = connect::session(config).await.unwrap();
-    connect::use_keyspace(config, &session).await.unwrap();
-    session.query_unpaged(statement, ()).await.unwrap();
+    session.query_unpaged(named_fully(config, statement), ()).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -62,6 +64,42 @@ async fn many_processes_migrate_once_and_other_schemas_are_named() {
     migrate(&config).await.unwrap();
     CqlClickStore::connect(config.clone(), no_catalog()).await.unwrap();
     drop_keyspace(&config).await;
+}
+
+/// As several machines do that start together on a new cluster.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn processes_that_start_together_make_one_keyspace() {
+    for _ in 0..4 {
+        let Some(config) = config() else { return };
+        let mut tasks = tokio::task::JoinSet::new();
+        for _ in 0..8 {
+            let config = config.clone();
+            tasks.spawn(async move {
+                migrate(&config).await?;
+                CqlClickStore::connect(config, no_catalog()).await
+            });
+        }
+        while let Some(done) = tasks.join_next().await {
+            let store = done.unwrap().unwrap_or_else(|error| panic!("{error}: {error:?}"));
+            assert_eq!(store.progress(PartitionId(0)).await.unwrap(), None);
+        }
+        drop_keyspace(&config).await;
+    }
+}
+
+#[test]
+fn a_table_is_named_with_its_keyspace() {
+    let config = CqlConfig::new(vec!["127.0.0.1:1".into()], "k");
+    for (text, named) in [
+        ("SELECT a FROM t WHERE a = ?", "SELECT a FROM k.t WHERE a = ?"),
+        ("INSERT INTO t (a) VALUES (?) IF NOT EXISTS", "INSERT INTO k.t (a) VALUES (?) IF NOT EXISTS"),
+        ("UPDATE t SET updated_at = ?", "UPDATE k.t SET updated_at = ?"),
+        ("DELETE FROM t WHERE a = 0", "DELETE FROM k.t WHERE a = 0"),
+        ("CREATE TABLE IF NOT EXISTS t (a int)", "CREATE TABLE IF NOT EXISTS k.t (a int)"),
+        ("ALTER TABLE t ADD a int", "ALTER TABLE k.t ADD a int"),
+    ] {
+        assert_eq!(named_fully(&config, text), named);
+    }
 }
 
 #[test]
