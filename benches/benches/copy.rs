@@ -8,7 +8,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use gonggumoa_analytics::postgres::PostgresClickStore;
 use gonggumoa_benches::database::BenchDatabase;
 use gonggumoa_benches::report::progress;
-use gonggumoa_benches::sample;
+use gonggumoa_benches::sample::{self, OWNER};
 use gonggumoa_core::ids::PartitionId;
 use gonggumoa_core::judge::rules::RulesSettings;
 use gonggumoa_core::store::{ClickStore, LoadRequest};

@@ -10,7 +10,7 @@ use std::sync::Arc;
 /// does not: the archive waits for it, and says so, while clicks are taken and judged.
 pub(super) async fn objects(config: &Config, data_dir: &Path) -> anyhow::Result<Arc<dyn ObjectStore>> {
     let Some(settings) = &config.objects else {
-        let folder = data_dir.join("archive");
+        let folder = config.archive_dir.clone().unwrap_or_else(|| data_dir.join("archive"));
         // It holds masked addresses, agents and account ids: nobody else's to read.
         secrets::private_folder(&folder)?;
         return Ok(archive::local_folder(&folder)?);

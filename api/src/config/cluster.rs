@@ -101,6 +101,12 @@ impl ClusterConfig {
                 reader.problem(name, text, example);
             }
         }
+        let has_archive = ["AWS_S3_BUCKET", "ARCHIVE_DIR"].iter().any(|name| reader.text(name).is_some());
+        if self.roles.judge && !has_archive {
+            let text = "is not set, nor ARCHIVE_DIR: partitions move from judge to judge, and their archive goes on \
+                        where the one before left it, so all judges need one place";
+            reader.problem("AWS_S3_BUCKET", text, "gonggumoa-archive");
+        }
     }
 }
 

@@ -45,6 +45,8 @@ pub struct Config {
     pub cluster: ClusterConfig,
     /// The bucket of the archive; `None`: a folder of `data_dir`.
     pub objects: Option<S3Settings>,
+    /// Without a bucket the archive lies in this folder; `None`: `archive` of `data_dir`.
+    pub archive_dir: Option<PathBuf>,
     /// The HTTP side.
     pub http: HttpConfig,
     /// Outgoing mail.
@@ -154,6 +156,8 @@ impl Config {
             database: DatabaseConfig::read(&mut reader),
             cluster: ClusterConfig::read(&mut reader),
             objects: objects::read(&mut reader),
+            archive_dir: reader
+                .optional("ARCHIVE_DIR", "/mnt/shared/archive", |text| Ok(PathBuf::from(text))),
             mail: MailConfig::read(&mut reader, &http),
             http,
             tokens: TokenConfig::read(&mut reader),

@@ -139,6 +139,7 @@ fn what_processes_share_must_be_given() {
     for name in ["DATABASE_URL", "ADDRESS_HASH_KEY", "JWT_SECRET_KEY"] {
         assert!(text.contains(&format!("{name}: is not set: with KAFKA_BROKERS")), "{text}");
     }
+    assert!(text.contains("AWS_S3_BUCKET: is not set, nor ARCHIVE_DIR"), "{text}");
     let key = "ab".repeat(32);
     let shared = [
         ("KAFKA_BROKERS", "k1:9092, k2:9092"),

@@ -16,6 +16,7 @@ use sqlx::{Connection, PgConnection};
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::str::FromStr;
+use tempfile::TempDir;
 use url::Url;
 use uuid::Uuid;
 
@@ -62,6 +63,8 @@ pub(crate) struct Cluster {
     settings: BTreeMap<String, String>,
     processes: BTreeMap<String, Deployment>,
     pool: PgPool,
+    /// The archive that all judges share.
+    archive: TempDir,
 }
 
 impl Cluster {
@@ -78,7 +81,9 @@ impl Cluster {
             database_url: database_url.clone(),
             servers: servers.clone(),
             pool,
+            archive: TempDir::new().unwrap(),
         };
+        let archive_dir = cluster.archive.path().to_str().unwrap().to_owned();
         let copies = servers.copies.to_string();
         for (setting, value) in [
             ("DATABASE_URL", database_url),
@@ -90,6 +95,7 @@ impl Cluster {
             ("SCYLLA_NODES", servers.cql_nodes.join(",")),
             ("SCYLLA_KEYSPACE", name.clone()),
             ("SCYLLA_REPLICATION_FACTOR", copies),
+            ("ARCHIVE_DIR", archive_dir),
             ("REDIS_URL", servers.redis_url),
             ("REDIS_PREFIX", format!("{name}:")),
             ("ADDRESS_HASH_KEY", SECRET.to_owned()),
