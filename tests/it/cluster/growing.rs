@@ -22,7 +22,15 @@ async fn a_machine_with_history_becomes_an_edge_and_no_click_is_lost_or_counted_
     let gonggus = some_gonggus(&admin).await;
     let plan = LoadPlan { connections: 4, visitors: 200, ..LoadPlan::new(machine.address(), &gonggus) };
     let load = Load::start(&plan);
-    load.more_given(600).await;
+    load.more_given(300).await;
+    eventually("the machine has judged some by itself", LONG, async || {
+        match admin.stats(gonggus[0]).await.totals.gross {
+            0 => Err("none".to_owned()),
+            _ => Ok(()),
+        }
+    })
+    .await;
+    load.more_given(300).await;
     machine.kill();
     let before = load.stop().await;
 

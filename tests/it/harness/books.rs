@@ -43,6 +43,14 @@ pub(crate) async fn balance(
 ) -> Vec<JudgedClick> {
     let distinct: HashSet<Uuid> = given.iter().map(|(id, _)| *id).collect();
     assert_eq!(distinct.len(), given.len(), "one id was given to two clients");
+    let store = cluster.store().await;
+    eventually("every click that a client has an id of is stored", LONG, async || {
+        let stored: HashSet<Uuid> =
+            stored_clicks(&store, gonggus).await.iter().map(|row| row.click.id.0).collect();
+        let missing = distinct.difference(&stored).count();
+        if missing == 0 { Ok(()) } else { Err(format!("{missing} of {} are missing", distinct.len())) }
+    })
+    .await;
     let in_journals = cluster.stop_edges().await;
     let in_kafka = clicks_in_kafka(cluster).await;
     let ids: HashSet<Uuid> = in_kafka.iter().map(|(_, click)| click.id.0).collect();
@@ -53,7 +61,6 @@ pub(crate) async fn balance(
     assert_eq!(missing, 0, "ids given to clients are not in Kafka");
     assert!(ids.len() as u64 <= sent, "{} clicks recorded, but only {sent} made", ids.len());
 
-    let store = cluster.store().await;
     let stored = all_stored(&store, gonggus, &in_kafka).await;
     let of: HashMap<Uuid, Gonggu> =
         stored.iter().map(|click| (click.click.id.0, Gonggu(click.click.gonggu_id.0))).collect();
