@@ -211,7 +211,7 @@ fn the_compose_file_gives_settings_that_exist() {
     let compose = read("deploy/compose.yaml");
     let mut given = 0;
     for name in ["x-environment", "x-edge", "x-judge", "x-api"] {
-        let block = block(&compose, name).replace('{', "\n").replace(',', "\n");
+        let block = block(&compose, name).replace(['{', ','], "\n");
         for (name, _) in block.lines().filter_map(|line| line.trim().split_once(": ")) {
             if is_setting(name) {
                 assert!(known.contains(name), "{name} is not in .env.example");
