@@ -128,7 +128,7 @@ mod tests {
         let hangs_up = tokio::spawn(async move {
             use tokio::io::AsyncReadExt;
             let (mut client, _) = listener.accept().await.unwrap();
-            client.read(&mut [0; 8]).await.unwrap();
+            client.read_exact(&mut [0; 8]).await.unwrap();
         });
         let options = PgConnectOptions::new_without_pgpass().host("127.0.0.1").port(port);
         let error = run(&options).await.unwrap_err();

@@ -188,7 +188,7 @@ impl Judging {
             if !prepared.wait(&stop).await {
                 return;
             }
-            match starting.run().await {
+            match Box::pin(starting.run()).await {
                 Ok(None) => {}
                 Ok(Some(started)) => {
                     let mut inner = started.tracking.watch();

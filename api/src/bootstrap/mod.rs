@@ -124,7 +124,7 @@ async fn serve_until_stopped(config: Config) -> anyhow::Result<()> {
     let Some(database) = stop.token.run_until_cancelled(opening).await else { return Ok(()) };
     let database = Arc::new(database?);
     let opened = Opened { config, data_dir, secrets, journal, database, readiness: Readiness::default() };
-    let result = run(&opened, listener, &stop).await;
+    let result = Box::pin(run(&opened, listener, &stop)).await;
     signals.abort();
     // After a failed start the journal is open too; closing twice is closing once.
     if let Some(journal) = &opened.journal {
