@@ -39,7 +39,11 @@ const SCHEMA_TIMEOUT: Duration = Duration::from_secs(60);
 pub async fn migrate(config: &CqlConfig) -> Result<(), CqlError> {
     let session = connect::session(config).await?;
     make_keyspace(config, &session).await?;
-    connect::use_keyspace(config, &session).await?;
+    if connect::use_keyspace(config, &session).await.is_err() {
+        // Another process may have made it a moment ago, and some nodes may not know of it yet.
+        session.await_schema_agreement().await.map_err(|error| CqlError::Unavailable(Box::new(error)))?;
+        connect::use_keyspace(config, &session).await?;
+    }
     if !has_table(config, &session, "schema_lock").await? {
         for statement in BOOK {
             change(&session, statement).await?;
