@@ -107,7 +107,8 @@ fn parse_marks(marks: &str) -> Result<Vec<RunMark>, StoreError> {
 
 /// The partitions of which something is stored, with their marks' least time, ascending.
 pub(crate) async fn complete(store: &CqlClickStore) -> Result<Vec<(PartitionId, UnixMillis)>, StoreError> {
-    let rows: Vec<(i32, Option<String>)> = session::rows(&store.session, &store.statements.all_marks, ()).await?;
+    let rows: Vec<(i32, Option<String>)> =
+        session::rows(&store.session, &store.statements.all_marks, ()).await?;
     let mut all = Vec::with_capacity(rows.len());
     for (partition, marks) in rows {
         // Claimed, but nothing is stored yet.

@@ -71,11 +71,8 @@ pub(crate) async fn activations(
     partition: PartitionId,
 ) -> Result<Vec<RulesActivation>, StoreError> {
     let (_, versions) = owned(store, partition).await?;
-    let activation = |(from, version)| RulesActivation {
-        partition,
-        from: Position(from as u64),
-        version: version as u32,
-    };
+    let activation =
+        |(from, version)| RulesActivation { partition, from: Position(from as u64), version: version as u32 };
     let mut all: Vec<RulesActivation> = versions.into_iter().map(activation).collect();
     all.sort_unstable_by_key(|activation| activation.from);
     Ok(all)
@@ -88,8 +85,7 @@ async fn owned(
     partition: PartitionId,
 ) -> Result<(Option<Uuid>, HashMap<i64, i32>), StoreError> {
     let key = (partition.0 as i32,);
-    let before: Vec<(i64, i32)> =
-        session::rows(&store.session, &store.statements.activations, key).await?;
+    let before: Vec<(i64, i32)> = session::rows(&store.session, &store.statements.activations, key).await?;
     let row: Option<(Option<Uuid>, Option<HashMap<i64, i32>>)> =
         session::row(&store.session, &store.statements.owned_activations, key).await?;
     let (owner, versions) = row.unwrap_or_default();

@@ -82,7 +82,8 @@ async fn a_retention_pass_has_nothing_to_do_but_the_archive() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hot_hour_is_read_in_order_from_all_its_shards() {
     let Some(subject) = TestStore::open().await else { return };
-    let (mut writer, gonggu_id, other) = (Writer::claim(&*subject.store, 0).await, fixture::gonggu(), fixture::gonggu());
+    let (mut writer, gonggu_id, other) =
+        (Writer::claim(&*subject.store, 0).await, fixture::gonggu(), fixture::gonggu());
     // Many in one millisecond, over three hours, beside a gonggu whose positions lie between.
     let mut clicks = Vec::new();
     for index in 0..3_000i64 {

@@ -94,11 +94,13 @@ pub(crate) async fn complete_through(
     partitions: &[PartitionId],
 ) -> Result<UnixMillis, StoreError> {
     let numbers: Vec<i32> = partitions.iter().map(|partition| partition.0 as i32).collect();
-    let stored =
-        sqlx::query_scalar!("SELECT marks FROM click_partitions WHERE partition = ANY($1) AND position IS NOT NULL", &numbers)
-            .fetch_all(connection)
-            .await
-            .map_err(store_error)?;
+    let stored = sqlx::query_scalar!(
+        "SELECT marks FROM click_partitions WHERE partition = ANY($1) AND position IS NOT NULL",
+        &numbers
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(store_error)?;
     if stored.len() < partitions.len() {
         return Ok(UnixMillis::MIN);
     }
@@ -122,10 +124,12 @@ pub(crate) fn parse_marks(marks: serde_json::Value) -> Result<Vec<RunMark>, Stor
 }
 
 pub(crate) async fn stored_partitions(store: &PostgresClickStore) -> Result<Vec<PartitionId>, StoreError> {
-    let numbers = sqlx::query_scalar!("SELECT partition FROM click_partitions WHERE position IS NOT NULL ORDER BY partition")
-        .fetch_all(&store.pool)
-        .await
-        .map_err(store_error)?;
+    let numbers = sqlx::query_scalar!(
+        "SELECT partition FROM click_partitions WHERE position IS NOT NULL ORDER BY partition"
+    )
+    .fetch_all(&store.pool)
+    .await
+    .map_err(store_error)?;
     Ok(numbers.into_iter().map(|number| PartitionId(number as u32)).collect())
 }
 

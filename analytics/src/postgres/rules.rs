@@ -114,14 +114,12 @@ pub(crate) async fn activate(
 ) -> Result<RulesActivation, StoreError> {
     let (partition, from) = (activation.partition.0 as i32, activation.from.0 as i64);
     let mut transaction = begin(&store.pool).await.map_err(store_error)?;
-    let found = sqlx::query_scalar!(
-        "SELECT owner FROM click_partitions WHERE partition = $1 FOR SHARE",
-        partition
-    )
-    .fetch_optional(&mut *transaction)
-    .await
-    .map_err(store_error)?
-    .flatten();
+    let found =
+        sqlx::query_scalar!("SELECT owner FROM click_partitions WHERE partition = $1 FOR SHARE", partition)
+            .fetch_optional(&mut *transaction)
+            .await
+            .map_err(store_error)?
+            .flatten();
     if found != Some(owner) {
         return Err(fenced(activation.partition, owner, found));
     }

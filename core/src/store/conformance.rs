@@ -206,7 +206,10 @@ pub async fn load_keeps_the_window(subject: &dyn StoreUnderTest) {
 
 /// Answers come in the order of the requests, with the rollups asked for; unknown gonggus are empty.
 pub async fn load_answers_in_order(subject: &dyn StoreUnderTest) {
-    let (mut writer, ids) = (Writer::claim(&*subject.store(), 0).await, [fixture::gonggu(), fixture::gonggu(), fixture::gonggu()]);
+    let (mut writer, ids) = (
+        Writer::claim(&*subject.store(), 0).await,
+        [fixture::gonggu(), fixture::gonggu(), fixture::gonggu()],
+    );
     let clicks = writer.clicks(&ids[..2], 40);
     subject.store().store(&writer.batch(clicks.clone())).await.unwrap();
     let requests: Vec<LoadRequest> = [ids[2], ids[1], ids[0]]

@@ -218,11 +218,8 @@ pub trait ClickStore: Send + Sync + 'static {
     async fn activations(&self, partition: PartitionId) -> Result<Vec<RulesActivation>, StoreError>;
     /// Stores an activation if that (partition, position) has none yet; returns the one in force there. `Fenced`
     /// unless the partition is `owner`'s, which MUST be checked in the same atomic step.
-    async fn activate(
-        &self,
-        owner: Uuid,
-        activation: RulesActivation,
-    ) -> Result<RulesActivation, StoreError>;
+    async fn activate(&self, owner: Uuid, activation: RulesActivation)
+    -> Result<RulesActivation, StoreError>;
     /// The partition's quarantined positions greater than `after`, ascending.
     async fn quarantined(&self, partition: PartitionId, after: Position)
     -> Result<Vec<Position>, StoreError>;

@@ -112,7 +112,8 @@ async fn tables_behind_their_head_are_hidden_and_finished() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_batch_cut_off_anywhere_is_stored_by_the_next() {
     let Some(subject) = TestStore::open().await else { return };
-    let (mut writer, ids) = (Writer::claim(&*subject.store, 0).await, [fixture::gonggu(), fixture::gonggu(), fixture::gonggu()]);
+    let (mut writer, ids) =
+        (Writer::claim(&*subject.store, 0).await, [fixture::gonggu(), fixture::gonggu(), fixture::gonggu()]);
     let mut stored = Vec::new();
     for round in 0..25u64 {
         let clicks = writer.clicks(&ids, 60);

@@ -117,7 +117,10 @@ pub async fn a_claim_beside_a_store_is_before_or_after_it(subject: &dyn StoreUnd
         let progress = claimed.unwrap();
         if progress.as_ref() == Some(&batch.to) {
             // A store without transactions may learn only of the claim, not that it was done before.
-            assert!(stored.as_ref().is_ok() || stored.as_ref().is_err_and(StoreError::is_fenced), "{stored:?}");
+            assert!(
+                stored.as_ref().is_ok() || stored.as_ref().is_err_and(StoreError::is_fenced),
+                "{stored:?}"
+            );
         } else {
             assert_eq!(progress.map(|progress| progress.position), before);
             assert_fenced(stored, Some(next));

@@ -48,11 +48,7 @@ impl ClickStore for Asked {
     async fn activations(&self, partition: PartitionId) -> Result<Vec<RulesActivation>, Error> {
         self.inner.activations(partition).await
     }
-    async fn activate(
-        &self,
-        owner: Uuid,
-        activation: RulesActivation,
-    ) -> Result<RulesActivation, Error> {
+    async fn activate(&self, owner: Uuid, activation: RulesActivation) -> Result<RulesActivation, Error> {
         self.inner.activate(owner, activation).await
     }
     async fn quarantined(&self, partition: PartitionId, after: Position) -> Result<Vec<Position>, Error> {
