@@ -56,6 +56,9 @@ pub struct Options {
     /// Rates of the lag run, and steps of the highest-rate search, a second.
     #[arg(long, value_delimiter = ',', default_values_t = [5_000, 10_000, 20_000, 30_000, 40_000, 50_000, 60_000])]
     pub rates: Vec<u64>,
+    /// Clicks that the cluster's judge catches up with.
+    #[arg(long, default_value_t = 300_000)]
+    pub clicks: u64,
     /// How long PostgreSQL stands still in the memory run.
     #[arg(long, default_value_t = 60)]
     pub pause_seconds: u64,

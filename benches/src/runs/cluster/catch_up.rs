@@ -17,8 +17,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use uuid::Uuid;
 
-const CLICKS: u64 = 300_000;
-const CLICKS_OF_ONE: u64 = 100_000;
 const ROUND: Duration = Duration::from_secs(1);
 const BARE_ROUND: Duration = Duration::from_secs(4);
 const WITHIN: Duration = Duration::from_secs(150);
@@ -66,7 +64,7 @@ pub(super) async fn run(
         &["what", "clicks", "clicks/s", "clicks per core-second", "CPU µs/click", "first stored after"],
     );
     let bare = bare_per_second(options, spread)?;
-    for (ids, wanted) in [(spread, CLICKS), (one, CLICKS_OF_ONE)] {
+    for (ids, wanted) in [(spread, options.clicks), (one, options.clicks / 2)] {
         progress(&format!("cluster: {} gonggus, {} clicks", ids.len(), grouped(wanted as f64)));
         let clicks = take(options, engines, cluster, ids, wanted, bare, &mut taking).await?;
         let mut meters = engines.processes().await?;
@@ -201,7 +199,7 @@ async fn one_machine(options: &Options, engines: &Engines, size: usize) -> anyho
     // the rows went in behind its back
     node.stop();
     node.start()?;
-    let (_, recorded, _, _) = drive_clicks(options, node.address, &ids, CLICKS)?;
+    let (_, recorded, _, _) = drive_clicks(options, node.address, &ids, options.clicks)?;
     node.kill()?;
     let stored = gross_clicks(&mut PgConnection::connect(&database_url).await?).await?;
     progress(&format!("{stored} of {recorded} were stored before the end"));

@@ -17,12 +17,14 @@ use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 const RATE_PER_SECOND: f64 = 1_000.0;
-const SETTLE: Duration = Duration::from_secs(6);
+/// For the group to share out partitions when a judge has come.
+const SHARED_WITHIN: Duration = Duration::from_secs(20);
+const SETTLE: Duration = Duration::from_secs(4);
 const BEFORE: Duration = Duration::from_secs(2);
-const WATCH: Duration = Duration::from_secs(18);
+const WATCH: Duration = Duration::from_secs(16);
 const QUIET: Duration = Duration::from_secs(8);
 /// Settling twice, the quiet watch, two ends, and what starting a judge takes.
-const LENGTH: Duration = Duration::from_secs(70);
+const LENGTH: Duration = Duration::from_secs(75);
 const ASK_EVERY: Duration = Duration::from_millis(50);
 const LEVEL_WITHIN: Duration = Duration::from_secs(60);
 
@@ -52,8 +54,11 @@ pub(super) async fn run(options: &Options, cluster: &mut Cluster, ids: &[Uuid]) 
             second.start()?;
         }
         let base = second.stored();
+        wait_until(SHARED_WITHIN, "the second judge to store clicks", || {
+            cluster.judges[1].check()?;
+            Ok(cluster.judges[1].stored() > base)
+        })?;
         tokio::time::sleep(SETTLE).await;
-        ensure!(cluster.judges[1].stored() > base, "the second judge has nothing to judge");
         let row = watch(cluster, ids, length, end)?;
         ensure!(!generator.is_finished(), "the clicks ended before the {what} was watched");
         table.push([vec![what.to_owned()], row].concat());
