@@ -13,7 +13,7 @@ CONTRACT_EXAMPLES ?= 200
 # Further arguments: make load ARGS="--seconds 10", make test ARGS="-p gonggumoa-core", make bench ARGS="judge"
 ARGS ?=
 
-.PHONY: help run test nightly chaos contract openapi bench load data sizing sqlx sqlx-check fmt lint ci
+.PHONY: help run test nightly chaos contract openapi bench load load-cluster data sizing sqlx sqlx-check fmt lint ci
 
 help: ## Shows this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -42,6 +42,11 @@ bench: ## All criterion benches, beside a throw-away PostgreSQL
 load: ## The load runs: the release binary beside a bare axum server
 	cargo build --release --locked --bin gonggumoa --bin load --bin bare_axum --bin bare_select
 	"$${CARGO_TARGET_DIR:-target}/release/load" $(ARGS)
+
+load-cluster: ## The load run of a cluster, beside throw-away Kafka, Cassandra, Redis and PostgreSQL
+	cargo build --release --locked --bin gonggumoa --bin load --bin bare_axum
+	@.ci/with-engines kafka cassandra redis -- env THROWAWAY_SYNC=on .ci/with-postgres LOAD_DATABASE_URL \
+	  "$${CARGO_TARGET_DIR:-target}/release/load" --only cluster $(ARGS)
 
 data: ## Makes the crawler patterns anew from their package
 	core/src/bots/update.sh

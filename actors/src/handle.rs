@@ -218,9 +218,9 @@ pub(crate) fn measure(statuses: &StatusMap) {
     metrics::gauge!("judge_partitions_stopped").set(stopped);
     metrics::gauge!("judge_partitions").set(statuses.len() as f64);
     let progress = statuses.values().filter_map(|status| status.progress.as_ref());
-    if let Some(through) = progress.map(PartitionProgress::complete_through).min() {
-        metrics::gauge!("judge_complete_through_seconds").set(through.0 as f64 / 1_000.0);
-    }
+    // 0 without a partition: no old figure stays that an alarm would take for one that stands still.
+    let through = progress.map(PartitionProgress::complete_through).min().unwrap_or_default();
+    metrics::gauge!("judge_complete_through_seconds").set(through.0 as f64 / 1_000.0);
 }
 
 /// A cheap handle on the judging side.

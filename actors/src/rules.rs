@@ -55,10 +55,15 @@ pub(crate) async fn history(
             "a rules version comes into force");
         activations = deps.store.activations(partition).await?;
     }
+    // All that are stored: a gonggu that came from another partition has clicks of versions that never were in
+    // force in this one. Of those, one that this program cannot run matters only if such a click turns up.
     let mut versions = Vec::new();
     for stored in deps.store.rules().await? {
-        if activations.iter().any(|activation| activation.version == stored.version) {
-            versions.push(Arc::new(Rules::compile(&stored)?));
+        let is_ours = activations.iter().any(|activation| activation.version == stored.version);
+        match Rules::compile(&stored) {
+            Ok(rules) => versions.push(Arc::new(rules)),
+            Err(error) if is_ours => return Err(error.into()),
+            Err(_) => {}
         }
     }
     Ok(RulesHistory::new(versions, activations)?)

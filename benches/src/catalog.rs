@@ -134,7 +134,7 @@ pub fn login_request((email, password): &(String, String), number: u32) -> Vec<u
 }
 
 /// One request on a connection of its own: status and body.
-fn exchange(address: SocketAddr, request: &[u8]) -> anyhow::Result<(u16, String)> {
+pub(crate) fn exchange(address: SocketAddr, request: &[u8]) -> anyhow::Result<(u16, String)> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;
     let request = String::from_utf8_lossy(request).replacen("\r\n\r\n", "\r\nConnection: close\r\n\r\n", 1);

@@ -11,6 +11,7 @@
 pub mod catalog;
 pub mod client;
 pub mod closed_loop;
+pub mod cluster;
 pub mod database;
 pub mod open_loop;
 pub mod options;

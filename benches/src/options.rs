@@ -23,13 +23,16 @@ pub enum Measurement {
     Start,
     /// Lists, details, feed and login of `seed --scale` against a bare handler that asks for `SELECT 1`.
     Catalog,
+    /// A cluster on Kafka, Cassandra and Redis: catching up, lag, failover. Only when it is asked for, by
+    /// `make load-cluster`: it needs those servers.
+    Cluster,
 }
 
 /// Starts the release binary beside a bare axum server and compares them.
 #[derive(Clone, Debug, clap::Parser)]
 #[command(name = "load")]
 pub struct Options {
-    /// Only these measurements; all without it.
+    /// Only these measurements; all but the cluster's without it.
     #[arg(long, value_enum, value_delimiter = ',')]
     pub only: Vec<Measurement>,
     /// Numbers of gonggus that are clicked, each on a server that has just so many.
@@ -53,6 +56,9 @@ pub struct Options {
     /// Rates of the lag run, and steps of the highest-rate search, a second.
     #[arg(long, value_delimiter = ',', default_values_t = [5_000, 10_000, 20_000, 30_000, 40_000, 50_000, 60_000])]
     pub rates: Vec<u64>,
+    /// Clicks that the cluster's judge catches up with.
+    #[arg(long, default_value_t = 300_000)]
+    pub clicks: u64,
     /// How long PostgreSQL stands still in the memory run.
     #[arg(long, default_value_t = 60)]
     pub pause_seconds: u64,
@@ -85,7 +91,8 @@ pub struct Options {
 impl Options {
     /// Whether this measurement was asked for.
     pub fn wants(&self, measurement: Measurement) -> bool {
-        self.only.is_empty() || self.only.contains(&measurement)
+        let is_standard = measurement != Measurement::Cluster;
+        (self.only.is_empty() && is_standard) || self.only.contains(&measurement)
     }
 
     /// Length of one round.

@@ -204,7 +204,7 @@ pub(crate) fn locate_database(options: &Options, folder: &Path) -> anyhow::Resul
 }
 
 /// The parent of the process that serves our connection; the server must be on this machine.
-async fn postmaster_id(database: &PgConnectOptions) -> anyhow::Result<u32> {
+pub(crate) async fn postmaster_id(database: &PgConnectOptions) -> anyhow::Result<u32> {
     let mut connection = PgConnection::connect_with(database).await?;
     let backend: i32 = sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&mut connection).await?;
     process::parent(u32::try_from(backend)?).context("PostgreSQL is not on this machine")
@@ -212,7 +212,7 @@ async fn postmaster_id(database: &PgConnectOptions) -> anyhow::Result<u32> {
 
 /// Open gonggus of one owner. The triggers that tell every edge of each row are off meanwhile: a
 /// hundred thousand notifications are not what is measured here.
-async fn insert_gonggus(database: &PgConnectOptions, count: usize) -> anyhow::Result<Vec<Uuid>> {
+pub(crate) async fn insert_gonggus(database: &PgConnectOptions, count: usize) -> anyhow::Result<Vec<Uuid>> {
     let mut connection = PgConnection::connect_with(database).await?;
     let mut transaction = connection.begin().await?;
     let owner = Uuid::now_v7();

@@ -10,11 +10,12 @@ use std::time::Duration;
 
 /// Client settings that are ours: correctness hangs on them, so they cannot be given. `auto.offset.reset`, say,
 /// would pass over deleted clicks without a word.
-const OURS: [&str; 20] = [
+const OURS: [&str; 21] = [
     "acks",
     "auto.offset.reset",
     "bootstrap.servers",
     "check.crcs",
+    "delivery.timeout.ms",
     "enable.auto.commit",
     "enable.auto.offset.store",
     "enable.idempotence",

@@ -52,6 +52,12 @@ pub enum KafkaError {
         #[source]
         source: ClientError,
     },
+    /// A partition has no leader at the moment: its brokers are away.
+    #[error("topic {topic} has a partition without a leader")]
+    NoLeader {
+        /// The topic.
+        topic: String,
+    },
     /// The thread that Kafka's client needs could not be started.
     #[error("a thread could not be started")]
     Thread(#[source] std::io::Error),
@@ -60,12 +66,11 @@ pub enum KafkaError {
 impl KafkaError {
     /// Maps a client's error that came while doing this.
     pub(super) fn client(doing: impl Into<String>, source: ClientError) -> Self {
-        if let ClientError::ClientConfig(_, problem, setting, value) = &source {
-            // The value may be a password.
-            let value = if secret(setting) { "(not shown)" } else { value };
+        if let ClientError::ClientConfig(_, problem, setting, _) = &source {
             return Self::Setting {
                 setting: format!("KAFKA_CLIENT {setting}"),
-                value: value.to_owned(),
+                // It may be a password, whatever the setting's name.
+                value: "(not shown)".to_owned(),
                 problem: format!("is refused by the client: {problem}"),
             };
         }
@@ -89,7 +94,7 @@ impl KafkaError {
     /// Whether the same call may work later.
     pub fn retryable(&self) -> bool {
         match self {
-            Self::Unreachable { .. } | Self::Thread(_) => true,
+            Self::Unreachable { .. } | Self::NoLeader { .. } | Self::Thread(_) => true,
             Self::Setting { .. } | Self::Denied { .. } | Self::Topic { .. } => false,
             Self::Client { source, .. } => retryable(source),
         }
@@ -114,10 +119,6 @@ pub(super) fn unknown(error: &KafkaError) -> bool {
 /// The settings by which we prove who we are.
 pub(super) const SASL: &str =
     "KAFKA_CLIENT's security.protocol, sasl.mechanism, sasl.username and sasl.password";
-
-fn secret(setting: &str) -> bool {
-    ["password", "secret", "key", "token", "jaas"].iter().any(|word| setting.contains(word))
-}
 
 /// Whether what the client says may pass by itself: no broker, no leader, no answer in time.
 pub(super) fn retryable(error: &ClientError) -> bool {

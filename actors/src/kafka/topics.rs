@@ -54,12 +54,7 @@ pub async fn prepare(config: &KafkaConfig) -> Result<ClusterFacts, KafkaError> {
             Some(topic) if topic.all_led => break topic.clone(),
             _ if Instant::now() < deadline => tokio::time::sleep(Duration::from_millis(50)).await,
             _ => {
-                return Err(KafkaError::Topic {
-                    topic: raw,
-                    setting: "its leader",
-                    found: "missing for some partition".to_owned(),
-                    wanted: "a broker that is up".to_owned(),
-                });
+                return Err(KafkaError::NoLeader { topic: raw });
             }
         }
     };
@@ -127,7 +122,10 @@ async fn ask(config: &KafkaConfig) -> Result<Cluster, KafkaError> {
         }
         let metadata =
             metadata.map_err(|error| KafkaError::client("asking for the cluster's topics", error))?;
-        let id = consumer.client().fetch_cluster_id(QUESTION_TIMEOUT).unwrap_or_default();
+        // The log's life is tied to it: an empty one would never be recognised.
+        let Some(id) = consumer.client().fetch_cluster_id(QUESTION_TIMEOUT) else {
+            return Err(KafkaError::client("asking for the cluster's id", ClientError::Canceled));
+        };
         Ok(Cluster { id, ..Cluster::from(&metadata) })
     });
     match asked.await {

@@ -1,7 +1,7 @@
 //! What runs beside the HTTP side for accounts: mail goes out, changed accounts are forgotten, what has expired is
 //! deleted.
 
-use super::background::Prepared;
+use super::preparing::Prepared;
 use super::{Opened, Stop};
 use crate::auth::identity::Identities;
 use crate::auth::watch::{self, WatchHandle};

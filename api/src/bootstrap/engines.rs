@@ -119,7 +119,7 @@ pub(super) async fn kafka_log(
 }
 
 /// Tries until it works, or never can, or the process stops.
-async fn when_reachable<T, E, Opening>(
+pub(super) async fn when_reachable<T, E, Opening>(
     what: &'static str,
     stop: &Stop,
     open: impl Fn() -> Opening,

@@ -3,16 +3,17 @@
 //! It begins when the database is there, which knows the log's life; until then the journal keeps the clicks,
 //! and buyers notice nothing.
 
-use super::background::Prepared;
+use super::preparing::Prepared;
 use super::{Opened, Stop, engines};
 use crate::config::KafkaSettings;
-use gonggumoa_actors::forwarder::{self, ForwarderConfig, ForwarderHandle, ForwarderStatus};
+use gonggumoa_actors::forwarder::{self, ForwarderConfig, ForwarderError, ForwarderHandle, ForwarderStatus};
+use gonggumoa_actors::kafka::LogEpoch;
 use gonggumoa_analytics::postgres::PostgresClickStore;
 use gonggumoa_core::clock::SystemClock;
 use gonggumoa_core::log::LogPosition;
 use gonggumoa_core::log::journal::{Journal, PARTITION};
 use gonggumoa_core::log::partitioning::Partitioning;
-use gonggumoa_core::store::ClickStore;
+use gonggumoa_core::store::{ClickStore, StoreError};
 use parking_lot::Mutex;
 use sqlx::PgPool;
 use std::path::PathBuf;
@@ -109,19 +110,43 @@ impl Starting {
         let Some(epoch) = engines::shared_log(&self.settings, &self.pool, &self.stop).await? else {
             return Ok(None);
         };
-        let kafka = self.settings.config;
+        let begin = || self.begin(epoch);
+        engines::when_reachable("the forwarder", &self.stop, begin, BeginError::retryable).await
+    }
+
+    async fn begin(&self, epoch: LogEpoch) -> Result<ForwarderHandle, BeginError> {
+        let kafka = self.settings.config.clone();
         let config = ForwarderConfig {
             begin_after: judged_here(&self.journal, &self.pool).await?,
             alarm_after: self.settings.forward_alarm_after,
-            ..ForwarderConfig::new(self.folder, epoch, Partitioning::new(kafka.partitions))
+            ..ForwarderConfig::new(self.folder.clone(), epoch, Partitioning::new(kafka.partitions))
         };
-        let journal = Arc::new(self.journal);
-        Ok(Some(forwarder::spawn(config, kafka, journal, Arc::new(SystemClock)).await?))
+        let journal = Arc::new(self.journal.clone());
+        Ok(forwarder::spawn(config, kafka, journal, Arc::new(SystemClock)).await?)
+    }
+}
+
+/// Why it cannot begin.
+#[derive(Debug, thiserror::Error)]
+enum BeginError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Forwarder(#[from] ForwarderError),
+}
+
+impl BeginError {
+    /// Whether it may later.
+    fn retryable(&self) -> bool {
+        match self {
+            Self::Store(error) => error.retryable(),
+            Self::Forwarder(error) => error.retryable(),
+        }
     }
 }
 
 /// How far this machine itself judged its journal, before there was a shared log.
-async fn judged_here(journal: &Journal, pool: &PgPool) -> anyhow::Result<Option<LogPosition>> {
+async fn judged_here(journal: &Journal, pool: &PgPool) -> Result<Option<LogPosition>, StoreError> {
     let stored = PostgresClickStore::new(pool.clone()).progress(PARTITION).await?;
     let place = stored.map(|progress| progress.position);
     // A place of another machine's journal, or of the shared log, is none of this one.

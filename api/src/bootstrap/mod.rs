@@ -18,6 +18,7 @@ mod forwarding;
 mod http;
 mod monitor;
 mod objects;
+mod preparing;
 mod verify;
 
 pub use verify::verify_journal;
@@ -32,13 +33,14 @@ use crate::tracking::links::{Links, LinksDependencies};
 use crate::{listener, telemetry};
 use accounts::AccountTasks;
 use anyhow::Context;
-use background::{Judging, Prepared};
+use background::Judging;
 use forwarding::Forwarding;
 use gonggumoa_actors::forwarder;
 use gonggumoa_core::clock::SystemClock;
 use gonggumoa_core::live::Counters;
 use gonggumoa_core::log::journal::io::RealIo;
 use gonggumoa_core::log::journal::{Journal, JournalConfig};
+use preparing::Prepared;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use sqlx::PgPool;
 use std::path::{Path, PathBuf};
@@ -191,7 +193,7 @@ struct Beside {
 
 async fn run(opened: &Opened, listener: std::net::TcpListener, stop: &Stop) -> anyhow::Result<()> {
     let pool = opened.database.pool(CATALOG_CONNECTIONS_MAX);
-    let is_prepared = background::prepare_now(opened, &pool, &stop.token).await?;
+    let is_prepared = preparing::prepare_now(opened, &pool, &stop.token).await?;
     let identities = Identities::new();
     let links = Arc::new(Links::new(LinksDependencies {
         pool: pool.clone(),
@@ -222,7 +224,7 @@ async fn run(opened: &Opened, listener: std::net::TcpListener, stop: &Stop) -> a
     let preparing = async {
         let is_prepared = match is_prepared {
             true => Ok(true),
-            false => background::prepare_when_reachable(opened, &pool, &stop.token).await,
+            false => preparing::prepare_when_reachable(opened, &pool, &stop.token).await,
         };
         if let Ok(is_prepared) = is_prepared {
             preparing.send_replace(is_prepared);

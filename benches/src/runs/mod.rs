@@ -3,6 +3,7 @@
 mod actors;
 mod backlog;
 mod catalog;
+mod cluster;
 mod latency;
 mod memory;
 mod ratio;
@@ -32,6 +33,9 @@ pub async fn run(options: &Options) -> anyhow::Result<()> {
     }
     if options.wants(Measurement::Memory) {
         memory::run(options).await?;
+    }
+    if options.wants(Measurement::Cluster) {
+        cluster::run(options).await?;
     }
     Ok(())
 }
