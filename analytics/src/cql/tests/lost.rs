@@ -132,7 +132,7 @@ async fn a_lost_answer_is_told_by_reading_and_a_lost_request_by_trying_again() {
     let Some(subject) = TestStore::open().await else { return };
     let way = Way::to(&subject.config.nodes[0]).await;
     let store = way.store(&subject).await;
-    let (mut writer, gonggu_id) = (Writer::new(0), fixture::gonggu());
+    let (mut writer, gonggu_id) = (Writer::claim(&*subject.store, 0).await, fixture::gonggu());
     let mut batches = Vec::new();
     // The first position is inserted, later ones are updates: both may be lost.
     for round in 0..2 {
@@ -168,7 +168,7 @@ async fn a_node_that_fell_silent_after_the_last_step_has_stored_the_batch_once()
     let Some(subject) = TestStore::open().await else { return };
     let way = Way::to(&subject.config.nodes[0]).await;
     let store = way.store(&subject).await;
-    let (mut writer, gonggu_id) = (Writer::new(0), fixture::gonggu());
+    let (mut writer, gonggu_id) = (Writer::claim(&*subject.store, 0).await, fixture::gonggu());
     let clicks = writer.clicks(&[gonggu_id], 10);
     let batch = writer.batch(clicks);
     *way.next.lock() = Some(Loss::Everything);
