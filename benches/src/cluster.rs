@@ -29,6 +29,8 @@ pub struct Engines {
     cql_nodes: String,
     redis_url: String,
     postgres_url: String,
+    /// Of all judges: a partition's archive goes on where the judge before left it.
+    archive: TempDir,
 }
 
 impl Engines {
@@ -43,6 +45,7 @@ impl Engines {
             cql_nodes: variable("TEST_CQL_NODES")?,
             redis_url: variable("TEST_REDIS_URL")?,
             postgres_url: variable("LOAD_DATABASE_URL")?,
+            archive: TempDir::with_prefix("gonggumoa-load-archive-")?,
         })
     }
 
@@ -71,6 +74,7 @@ impl Engines {
             ("REDIS_PREFIX", format!("{}:", self.name)),
             ("ADDRESS_HASH_KEY", secret.to_owned()),
             ("JWT_SECRET_KEY", secret.chars().rev().collect()),
+            ("ARCHIVE_DIR", self.archive.path().to_string_lossy().into_owned()),
             ("ADMIN_EMAIL", ADMIN.0.to_owned()),
             ("ADMIN_PASSWORD", ADMIN.1.to_owned()),
         ]
