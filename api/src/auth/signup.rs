@@ -4,7 +4,7 @@
 //! sent as many as it may be within the hour (by accounts that were closed since); then another can be asked for
 //! later. That an address is taken is told here, as people need it; how often one may ask is limited by address.
 //!
-//! Whoever signs up has not proved the address. Until he has ([`super::verification`]) its owner can take it from him.
+//! Whoever signs up has not proved the address. Until he has (`auth::verification`) its owner can take it from him.
 
 use crate::app::App;
 use crate::auth::codes::{self, Purpose};

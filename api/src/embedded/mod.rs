@@ -12,7 +12,7 @@
 //!                      │no: clear what is left ─▶ spawn ────────▲              │ died: again
 //! ```
 //!
-//! Invariants: one process owns the cluster; others may only join it, and the last one stops it ([`sharing`]); the socket
+//! Invariants: one process owns the cluster; others may only join it, and the last one stops it (`sharing`); the socket
 //! lies in the cluster's folder (mode 0700), which is the whole access control; nothing listens on TCP. A
 //! server that dies is started again with growing pauses, since the journal goes on without it. Dropping
 //! the handle without [`EmbeddedPostgres::stop`] leaves the server running; the next start takes it over.

@@ -6,9 +6,9 @@
 //! or closes.
 //!
 //! Invariants: a total is told until the first of these: a change that this process makes or hears of (the
-//! catalog's changes are part of the key), the next opening or closing that may concern it, [`AGE_MAX`]. What no
+//! catalog's changes are part of the key), the next opening or closing that may concern it, `AGE_MAX`. What no
 //! process is told of is another's change of a title or of categories; for that alone there is an age. While this process
-//! does not hear the others, and where openings follow each other quickly, a total is at most [`AGE_LEAST`] old, as any
+//! does not hear the others, and where openings follow each other quickly, a total is at most `AGE_LEAST` old, as any
 //! anonymous answer. Who asks while somebody counts waits for that count. Items are not remembered here.
 
 use chrono::{DateTime, TimeDelta, Utc};
